@@ -1,0 +1,1 @@
+"""Teachers: from conditioning and cameras to posed video along several trajectories."""

@@ -1,0 +1,57 @@
+"""The interface between whatever imagines a scene and the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from generator.cameras import Cameras
+
+Progress = Callable[[float, str], None]
+"""Called with the fraction done (0..1) and a short message."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Hold the posed video of one camera path: T frames of H x W pixels."""
+
+    name: str
+    """Name of the trajectory (`left`, `clockwise`, ...) or `held_out`."""
+    cameras: Cameras
+    """T cameras in the teacher's world frame."""
+    rgb: np.ndarray
+    """Display-referred sRGB, (T, H, W, 3) uint8."""
+    depth: np.ndarray
+    """z-depth [m], (T, H, W) float32; 0 where nothing was hit."""
+    labels: np.ndarray | None = None
+    """Index into `TeacherVideo.classes`, (T, H, W) uint8."""
+
+
+@dataclass(frozen=True)
+class TeacherVideo:
+    """Hold what a teacher made of one conditioning: input clips, and cameras that nothing is decoded from.
+
+    Frame 0 of every input clip is the conditioning frame; only that frame's depth may reach the decoder.
+    """
+
+    clips: tuple[Clip, ...]
+    held_out: Clip | None
+    classes: tuple[str, ...]
+    """Semantic class names; index 0 is `unlabelled`."""
+    metric: bool
+    """Whether depth and poses are in metres and the world frame is Z up with the floor at z = 0."""
+    source: dict[str, object]
+    """Provenance: teacher name, kind, words, seed and so on (JSON types only)."""
+
+
+class Teacher(Protocol):
+    """Imagine a scene along camera trajectories."""
+
+    name: str
+
+    def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
+        """Return one clip per trajectory, and held-out frames where the teacher can give them."""
+        ...

@@ -1,0 +1,1 @@
+"""Procedural worlds: the scene prior of the mini size, made from words and a seed."""

@@ -1,0 +1,1 @@
+"""Train the tokenizer and the decoder: data, stages, losses, distillation, evaluation."""
