@@ -19,7 +19,9 @@ def require_parent(target: Path, *, option: str = "--out") -> None:
     if not parent.is_dir():
         raise LyraSimError(f"{option} {target}: folder {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise LyraSimError(f"{option} {target}: folder {parent} is read-only; choose a folder you may write to")
+        raise LyraSimError(
+            f"{option} {target}: folder {parent} is read-only; choose a folder you may write to"
+        )
 
 
 @contextmanager
@@ -51,7 +53,9 @@ def atomic_path(target: str | Path, *, option: str = "--out") -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(target: str | Path, *, option: str = "--keep", marker: str = "report.json") -> Iterator[Path]:
+def atomic_folder(
+    target: str | Path, *, option: str = "--keep", marker: str = "report.json"
+) -> Iterator[Path]:
     """Yield a temporary folder beside `target`, moved into its place when the block succeeds.
 
     An existing `target` is replaced only when it is empty or holds the file `marker` (an earlier result).
@@ -61,7 +65,9 @@ def atomic_folder(target: str | Path, *, option: str = "--keep", marker: str = "
     """
     target = Path(target)
     require_replaceable_folder(target, option=option, marker=marker)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.absolute().parent))
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.absolute().parent)
+    )
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -80,7 +86,9 @@ def require_replaceable_folder(target: Path, *, option: str = "--keep", marker: 
     if target.is_file():
         raise LyraSimError(f"{option} {target}: is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
-        raise LyraSimError(f"{option} {target}: folder is not empty and was not made by lyra-sim; choose another")
+        raise LyraSimError(
+            f"{option} {target}: folder is not empty and was not made by lyra-sim; choose another"
+        )
 
 
 def disk_error(error: OSError, target: Path, *, option: str = "--out") -> LyraSimError:

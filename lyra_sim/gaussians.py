@@ -53,5 +53,9 @@ class Gaussians:
     def select(self, index: np.ndarray) -> Gaussians:
         """Return the Gaussians that a boolean mask or an index array picks."""
         return Gaussians(
-            self.means[index], self.scales[index], self.rotations[index], self.opacities[index], self.sh[index]
+            self.means[index],
+            self.scales[index],
+            self.rotations[index],
+            self.opacities[index],
+            self.sh[index],
         )

@@ -47,8 +47,17 @@ class Progress:
         elapsed = time.monotonic() - self._began
         eta = elapsed * (1 - self.fraction) / self.fraction if self.fraction > 0.02 else None
         if self._mode == "json":
-            record = {"type": "progress", "stage": stage, "fraction": round(self.fraction, 4), "message": message}
-            record |= {"elapsed_s": round(elapsed, 1), "eta_s": None if eta is None else round(eta, 1), **paths}
+            record = {
+                "type": "progress",
+                "stage": stage,
+                "fraction": round(self.fraction, 4),
+                "message": message,
+            }
+            record |= {
+                "elapsed_s": round(elapsed, 1),
+                "eta_s": None if eta is None else round(eta, 1),
+                **paths,
+            }
             self._emit(record)
         elif self._mode == "auto":
             left = "" if eta is None else f", about {eta:.0f} s left"
