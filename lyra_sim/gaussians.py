@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lyra_sim.errors import LyraSimError
+
 SH_C0 = 0.28209479177387814
 """Value of the degree-0 spherical harmonic: colour = 0.5 + SH_C0 * dc."""
 
@@ -59,3 +61,36 @@ class Gaussians:
             self.opacities[index],
             self.sh[index],
         )
+
+    def checked(self, source: str) -> Gaussians:
+        """Return self after checking counts, finiteness and ranges; `source` names it in the error.
+
+        Raises:
+            LyraSimError: There are no Gaussians, the arrays disagree in length, values are not finite, or a
+                scale, opacity or quaternion is out of range.
+        """
+        count, coefficients = len(self.means), self.sh.shape[1] if self.sh.ndim == 3 else 0
+        shapes = {"means": (count, 3), "scales": (count, 3), "rotations": (count, 4), "opacities": (count,)}
+        shapes["sh"] = (count, coefficients, 3)
+        if not count:
+            raise LyraSimError(f"{source} holds no Gaussians")
+        if coefficients not in (1, 4, 9, 16):
+            raise LyraSimError(f"{source}: {coefficients} SH coefficients per Gaussian; 1, 4, 9 or 16 make sense")
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise LyraSimError(f"{source}: {name} has shape {array.shape}, expected {shape}")
+            # The sum is not finite as soon as one value is not; only then is it worth looking closer.
+            with np.errstate(invalid="ignore", over="ignore"):
+                finite = bool(np.isfinite(array.sum(dtype=np.float64)))
+            if not finite:
+                bad = int((~np.isfinite(array)).reshape(count, -1).any(axis=1).sum())
+                raise LyraSimError(f"{source}: {bad} of {count} Gaussians have {name} that are not finite")
+        if self.scales.min() <= 0:
+            raise LyraSimError(f"{source}: {int((self.scales <= 0).any(axis=1).sum())} scales are not positive")
+        if self.opacities.min() < 0 or self.opacities.max() > 1:
+            raise LyraSimError(f"{source}: opacities reach outside 0 to 1")
+        length = np.einsum("ij,ij->i", self.rotations, self.rotations)
+        if np.abs(length - 1).max() > 1e-3:
+            raise LyraSimError(f"{source}: quaternions are not of unit length")
+        return self

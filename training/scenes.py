@@ -2,8 +2,8 @@
 
 One folder per scene, plain `.npy` so that a reader maps what it needs:
 `rgb` (V, T, H, W, 3) uint8; `depth` z-depth [m] at output cells (V, T, H/cell, W/cell) float16; `cache_depth` and
-`cache_mask` likewise; `c2w` (V, T, 4, 4); `intrinsics` (V, T, 4) [px]; `scene.json` with the teacher's source. Trajectories
-are listed in `scene.json`; `held_out/` holds the same for cameras that nothing is decoded from.
+`cache_mask` likewise; `c2w` (V, T, 4, 4); `intrinsics` (V, T, 4) [px]; `scene.json` with the teacher's source and
+the names of the trajectories; `held_out/` holds the same for cameras that nothing is decoded from.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def make_scene(folder: Path, index: int, *, full_share: float, cell: int) -> Non
     names = [t.name for t in SDG_TRAJECTORIES]
     if rng.random() >= full_share:
         names = [str(n) for n in rng.choice(names, size=2, replace=False)]
-    teacher = ProceduralTeacher(trajectories=tuple(names), held_out=4)
+    teacher = ProceduralTeacher(trajectories=tuple(names), held_out=0)
     video = teacher.imagine(parse_prompt(training_prompt(rng)), seed=TRAINING_SEED + index)
     write_scene(folder, video, cell=cell)
 
@@ -96,11 +96,10 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
-    began, made = time.monotonic(), 0
+    began = time.monotonic()
     todo = [i for i in range(args.first, args.count, args.stride) if not (args.out / f"{i:05d}").exists()]
-    for index in todo:
+    for made, index in enumerate(todo, start=1):
         make_scene(args.out / f"{index:05d}", index, full_share=args.full_share, cell=args.cell)
-        made += 1
         each = (time.monotonic() - began) / made
         log.info("scene %d, %.1f s each, %.0f min left", index, each, each * (len(todo) - made) / 60)
 
