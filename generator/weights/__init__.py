@@ -1,0 +1,1 @@
+"""Embedded weights and the cards that describe them."""
