@@ -20,7 +20,7 @@ class RayCaster:
         self.scene = QuadScene(world)
         self.classes = ("unlabelled", *world.labels)
         textures = build_textures(world.materials)
-        light = bake(self.scene, world, lighting)
+        light = bake(self.scene, world, textures.mean[world.material], lighting)
         self._surfaces = (
             self.scene.frames,
             self.scene.bounds,
