@@ -75,7 +75,9 @@ class Gaussians:
         if not count:
             raise LyraSimError(f"{source} holds no Gaussians")
         if coefficients not in (1, 4, 9, 16):
-            raise LyraSimError(f"{source}: {coefficients} SH coefficients per Gaussian; 1, 4, 9 or 16 make sense")
+            raise LyraSimError(
+                f"{source}: {coefficients} SH coefficients per Gaussian; 1, 4, 9 or 16 make sense"
+            )
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape:
@@ -87,7 +89,9 @@ class Gaussians:
                 bad = int((~np.isfinite(array)).reshape(count, -1).any(axis=1).sum())
                 raise LyraSimError(f"{source}: {bad} of {count} Gaussians have {name} that are not finite")
         if self.scales.min() <= 0:
-            raise LyraSimError(f"{source}: {int((self.scales <= 0).any(axis=1).sum())} scales are not positive")
+            raise LyraSimError(
+                f"{source}: {int((self.scales <= 0).any(axis=1).sum())} scales are not positive"
+            )
         if self.opacities.min() < 0 or self.opacities.max() > 1:
             raise LyraSimError(f"{source}: opacities reach outside 0 to 1")
         length = np.einsum("ij,ij->i", self.rotations, self.rotations)

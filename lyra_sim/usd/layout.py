@@ -1,0 +1,44 @@
+"""Where everything lies in a scene that we write.
+
+One prim hierarchy serves every scene, whatever it holds: Isaac Lab's multi-asset spawner and its physics
+replication ask for equal prim paths in all files. That is why labels sit on a fixed number of meshes (slots)
+instead of on one prim per class that occurs, and why an unused slot and a missing collider are invisible
+meshes of one tiny triangle. Meshes rather than geometry subsets, because every reader of `UsdSemantics` knows
+labels on meshes, and because subsets would need the same number of prims. The collider comes first and
+is one mesh, since Isaac Lab's terrain importer takes the first mesh of a file.
+
+    /World                       Xform, default prim, variant set `proxy` (hidden, shown)
+    /World/collider              Mesh, invisible, collision APIs
+    /World/proxy                 Xform
+    /World/proxy/part_00 ... 31  Mesh, matte, one semantic class each
+    /World/splats                Xform, holds the offset of the splats in double precision
+    /World/splats/gaussians      ParticleField3DGaussianSplat
+"""
+
+from __future__ import annotations
+
+WORLD = "/World"
+COLLIDER = "/World/collider"
+PROXY = "/World/proxy"
+SPLATS = "/World/splats"
+GAUSSIANS = "/World/splats/gaussians"
+
+PROXY_SLOTS = 32
+"""Number of labelled meshes; the classes with the fewest faces share the last one when there are more."""
+
+TAXONOMY = "class"
+"""The semantic taxonomy that Isaac Sim reads."""
+
+UNLABELLED = "unlabelled"
+"""Label of an unused slot and of faces that no view shows."""
+
+CUSTOM_DATA = "lyra_sim"
+"""Key of our dictionary in the layer's and the default prim's custom data."""
+
+ROOT_LAYER = "scene.usdc"
+PROVENANCE = "provenance.json"
+
+
+def slot(index: int) -> str:
+    """Return the prim path of a proxy slot."""
+    return f"{PROXY}/part_{index:02d}"
