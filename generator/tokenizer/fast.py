@@ -50,8 +50,7 @@ def _time_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, pad: int, stri
     """Convolve (B, C, T, H, W) along time with a (O, C, k) kernel after repeating frame 0 `pad` times."""
     if pad:
         x = torch.cat([x[:, :, :1].expand(-1, -1, pad, -1, -1), x], dim=2)
-    plane = x.flatten(3)
-    out = F.conv2d(plane, weight.unsqueeze(-1), bias, stride=(stride, 1))
+    out = F.conv2d(x.flatten(3), weight.unsqueeze(-1), bias, stride=(stride, 1))
     return out.unflatten(3, x.shape[3:])
 
 
