@@ -13,7 +13,7 @@ from generator.teachers.teacher import TeacherVideo
 
 
 @dataclass(frozen=True)
-class CacheMaps:
+class WarpedDepth:
     """Hold the conditioning depth as the 3D cache sees it from every frame, one value per output cell."""
 
     depth: torch.Tensor
@@ -43,7 +43,7 @@ def cell_values(depth: torch.Tensor, mask: torch.Tensor, *, cell: int) -> tuple[
     return depth.gather(-1, first)[..., 0], (mask.gather(-1, first)[..., 0] > 0.5).to(depth.dtype)
 
 
-def cache_maps(depth: np.ndarray, clips: list[Cameras], *, cell: int) -> CacheMaps:
+def warp_conditioning(depth: np.ndarray, clips: list[Cameras], *, cell: int) -> WarpedDepth:
     """Warp the conditioning frame's z-depth [m] (H, W) into every camera of every clip.
 
     Frame 0 of the first clip is the conditioning camera (GEN3C's 3D cache; Lyra section 3).
@@ -65,7 +65,7 @@ def cache_maps(depth: np.ndarray, clips: list[Cameras], *, cell: int) -> CacheMa
     cell_depth, cell_mask = cell_values(warped, mask, cell=cell)
     filled = fill_holes(cell_depth, cell_mask)
     shape = (len(clips), len(first), *filled.shape[1:])
-    return CacheMaps(filled.reshape(shape), cell_mask.reshape(shape))
+    return WarpedDepth(filled.reshape(shape), cell_mask.reshape(shape))
 
 
 def conditioning_depth(video: TeacherVideo) -> np.ndarray:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generator.inputs import cache_maps, cell_values, conditioning_depth
+from generator.inputs import cell_values, conditioning_depth, warp_conditioning
 from generator.teachers.procedural import ProceduralTeacher
 from generator.teachers.teacher import Clip, TeacherVideo
 from generator.trajectories import SDG_TRAJECTORIES
@@ -51,7 +51,7 @@ def write_scene(folder: Path, video: TeacherVideo, *, cell: int) -> None:
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    maps = cache_maps(conditioning_depth(video), [clip.cameras for clip in video.clips], cell=cell)
+    maps = warp_conditioning(conditioning_depth(video), [clip.cameras for clip in video.clips], cell=cell)
     np.save(temporary / "cache_depth.npy", maps.depth.numpy().astype(np.float16))
     np.save(temporary / "cache_mask.npy", maps.mask.numpy().astype(np.uint8))
     _write_clips(temporary, list(video.clips), cell=cell)
@@ -74,10 +74,12 @@ def _write_clips(folder: Path, clips: list[Clip], *, cell: int) -> None:
 def make_scene(folder: Path, index: int, *, full_share: float, cell: int) -> None:
     """Render training scene `index`; a share of the scenes gets all six trajectories, the others two."""
     rng = np.random.default_rng(TRAINING_SEED + index)
-    names = [t.name for t in SDG_TRAJECTORIES]
+    paths = SDG_TRAJECTORIES
     if rng.random() >= full_share:
-        names = [str(n) for n in rng.choice(names, size=2, replace=False)]
-    teacher = ProceduralTeacher(trajectories=tuple(names), held_out=0)
+        paths = tuple(
+            SDG_TRAJECTORIES[i] for i in sorted(rng.choice(len(SDG_TRAJECTORIES), size=2, replace=False))
+        )
+    teacher = ProceduralTeacher(trajectories=paths, held_out=0)
     video = teacher.imagine(parse_prompt(training_prompt(rng)), seed=TRAINING_SEED + index)
     write_scene(folder, video, cell=cell)
 

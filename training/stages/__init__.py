@@ -1,0 +1,1 @@
+"""The stages of a training, one file each: a `Stage` over the defaults of `training.stage`."""

@@ -1,0 +1,14 @@
+"""Go on through the renderer, pruned as in use; the direct terms stay as a guard on geometry."""
+
+from training.stage import LossWeights, Stage
+
+STAGE = Stage(
+    name="mini_2_render",
+    steps=2500,
+    learning_rate=7e-4,
+    views=(1, 3),
+    targets=3,
+    prune_ratio=0.8,
+    random_share=0.1,
+    weights=LossWeights(mse=5.0, ssim=0.2, depth=0.02, metric_depth=0.2, distance=0.5, colour=0.5),
+)
