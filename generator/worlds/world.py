@@ -18,6 +18,8 @@ class Material:
     """Side of one texture tile on the surface [m]."""
     emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Emitted radiance, linear; (0, 0, 0) for all but light sources."""
+    grain: bool = False
+    """Whether the texture runs along u, so that the mesh builder turns u along a quad's longer side."""
 
 
 @dataclass(frozen=True)

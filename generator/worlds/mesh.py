@@ -1,0 +1,268 @@
+"""A builder of labelled quads: objects are made of boxes, beams and turned shapes in their own frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from generator.worlds.labels import LABELS
+from generator.worlds.world import Instance, Material
+
+Vector = Sequence[float] | np.ndarray
+
+_FACES = {
+    "x": ((0, 1, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1)),
+    "X": ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1)),
+    "y": ((0, 0, 0), (1, 0, 0), (1, 0, 1), (0, 0, 1)),
+    "Y": ((1, 1, 0), (0, 1, 0), (0, 1, 1), (1, 1, 1)),
+    "z": ((0, 1, 0), (1, 1, 0), (1, 0, 0), (0, 0, 0)),
+    "Z": ((0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)),
+}
+_CUBES: dict[str, np.ndarray] = {}
+
+
+def _cube(faces: str) -> np.ndarray:
+    """Return the faces of the unit cube, (F, 4, 3); small letters face the negative axis."""
+    if faces not in _CUBES:
+        _CUBES[faces] = np.array([_FACES[name] for name in faces], np.float64)
+    return _CUBES[faces]
+
+
+def yaw_matrix(yaw: float) -> np.ndarray:
+    """Return the rotation about +z by `yaw` [rad], (3, 3)."""
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
+@dataclass
+class Emitter:
+    """Hold one area light while the world is being built; its radiance is relative until exposure is set."""
+
+    corner: np.ndarray
+    edge_u: np.ndarray
+    edge_v: np.ndarray
+    radiance: np.ndarray
+    material: int
+
+
+@dataclass
+class Mesh:
+    """Collect the quads, materials, instances and lights of one world."""
+
+    corners: list[np.ndarray] = field(default_factory=list)
+    uv_offset: list[np.ndarray] = field(default_factory=list)
+    material: list[np.ndarray] = field(default_factory=list)
+    instance: list[np.ndarray] = field(default_factory=list)
+    materials: list[Material] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
+    emitters: list[Emitter] = field(default_factory=list)
+    _material_index: dict[str, int] = field(default_factory=dict)
+    _label_count: dict[str, int] = field(default_factory=dict)
+
+    def add(self, label: str, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> Part:
+        """Start a new instance whose frame lies at `at` [m], turned about +z by `yaw` [rad]."""
+        if label not in LABELS:
+            raise KeyError(f"{label!r} is not in generator.worlds.LABELS")
+        count = self._label_count.get(label, 0)
+        self._label_count[label] = count + 1
+        self.instances.append(Instance(label, f"{label}_{count}"))
+        return Part(self, len(self.instances) - 1, np.asarray(at, np.float64), yaw_matrix(yaw))
+
+    def frame(self, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> Part:
+        """Return a frame to place objects in; geometry needs an instance, see `Part.add`."""
+        return Part(self, -1, np.asarray(at, np.float64), yaw_matrix(yaw))
+
+    def material_index(self, material: Material) -> int:
+        """Return the index of a material, adding it at first use; the name is its identity."""
+        if material.name not in self._material_index:
+            self._material_index[material.name] = len(self.materials)
+            self.materials.append(material)
+        return self._material_index[material.name]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Build geometry of one instance in a local frame (metres, Z up)."""
+
+    mesh: Mesh
+    index: int
+    origin: np.ndarray
+    rotation: np.ndarray
+
+    def at(self, offset: Vector, yaw: float = 0.0) -> Part:
+        """Return a frame inside this one that builds the same instance."""
+        return Part(self.mesh, self.index, self.to_world(offset), self.rotation @ yaw_matrix(yaw))
+
+    def tilted(self, rotation: np.ndarray, offset: Vector = (0.0, 0.0, 0.0)) -> Part:
+        """Return a frame inside this one, turned by any rotation matrix, that builds the same instance."""
+        return Part(self.mesh, self.index, self.to_world(offset), self.rotation @ rotation)
+
+    def add(self, label: str, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> Part:
+        """Start a new instance placed in this frame."""
+        part = self.mesh.add(label)
+        return Part(self.mesh, part.index, self.to_world(at), self.rotation @ yaw_matrix(yaw))
+
+    def to_world(self, points: Vector) -> np.ndarray:
+        """Move points [m] from the local to the world frame."""
+        return np.asarray(points, np.float64) @ self.rotation.T + self.origin
+
+    def quads(self, corners: np.ndarray, material: Material, *, uv: np.ndarray | None = None) -> None:
+        """Add quads (N, 4, 3), counter-clockwise from outside; without `uv` the texture starts anywhere."""
+        assert self.index >= 0, "geometry needs an instance: call add(label) on the frame first"
+        placed = np.asarray(corners, np.float64)
+        if material.grain:
+            placed = _along_grain(placed)
+        count = len(placed)
+        if uv is None:
+            start = (self.index * np.array([0.61803, 0.41421])) % 1.0 * material.tile_size
+            uv = np.broadcast_to(start, (count, 2))
+        self.mesh.corners.append(self.to_world(placed))
+        self.mesh.uv_offset.append(np.asarray(uv, np.float64))
+        self.mesh.material.append(np.full(count, self.mesh.material_index(material), np.int32))
+        self.mesh.instance.append(np.full(count, self.index, np.int32))
+
+    def box(self, low: Vector, high: Vector, material: Material, *, faces: str = "xXyYzZ") -> None:
+        """Add the named faces of an axis-aligned box (small letters face the negative axis)."""
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        self.quads(_cube(faces) * (high - low) + low, material)
+
+    def block(self, centre: Vector, size: Vector, material: Material, *, faces: str = "xXyYzZ") -> None:
+        """Add a box by the centre of its base and its size."""
+        x, y, z = centre
+        w, d, h = size
+        self.box((x - w / 2, y - d / 2, z), (x + w / 2, y + d / 2, z + h), material, faces=faces)
+
+    def cushion(self, low: Vector, high: Vector, material: Material, *, bevel: float = 0.04) -> None:
+        """Add a box with chamfered edges, for upholstery and other soft or moulded shapes."""
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        bevel = min(bevel, 0.45 * float((high - low).min()))
+        self.quads(_chamfered(low, high, bevel), material)
+
+    def beam(self, start: Vector, end: Vector, width: float, height: float, material: Material) -> None:
+        """Add a bar of rectangular section between two points; `height` is measured upwards if it can be."""
+        start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
+        along, side, up = _frame(end - start)
+        unit = _cube("xXyYzZ") - np.array([0.0, 0.5, 0.5])
+        scaled = unit * np.array([np.linalg.norm(end - start), width, height])
+        self.quads(scaled @ np.stack([along, side, up]) + start, material)
+
+    def cylinder(
+        self,
+        start: Vector,
+        end: Vector,
+        radius: float,
+        material: Material,
+        *,
+        sides: int = 12,
+        caps: bool = True,
+    ) -> None:
+        """Add a round bar between two points."""
+        length = float(np.linalg.norm(np.asarray(end, np.float64) - np.asarray(start, np.float64)))
+        profile = [(radius, 0.0), (radius, length)]
+        self.turned(profile, material, start=start, end=end, sides=sides, caps=caps)
+
+    def turned(
+        self,
+        profile: Sequence[tuple[float, float]],
+        material: Material,
+        *,
+        start: Vector = (0.0, 0.0, 0.0),
+        end: Vector = (0.0, 0.0, 1.0),
+        sides: int = 12,
+        caps: bool = True,
+    ) -> None:
+        """Turn a profile of (radius, height) points about the axis from `start` towards `end`."""
+        start = np.asarray(start, np.float64)
+        axis, side, up = _frame(np.asarray(end, np.float64) - start)
+        angles = (np.arange(sides + 1) % sides + 0.5) * (2.0 * np.pi / sides)
+        circle = np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * up
+        rings = np.array([start + radius * circle + height * axis for radius, height in profile])
+        wall = [rings[:-1, :-1], rings[:-1, 1:], rings[1:, 1:], rings[1:, :-1]]
+        self.quads(np.stack(wall, axis=2).reshape(-1, 4, 3), material)
+        if caps:
+            ends = [polygon_quads(rings[0, :-1][::-1]), polygon_quads(rings[-1, :-1])]
+            self.quads(np.concatenate(ends), material)
+
+    def prism(
+        self, outline: Sequence[tuple[float, float]], low: float, high: float, material: Material
+    ) -> None:
+        """Extrude a convex counter-clockwise outline (x, y) from z = low to z = high."""
+        flat = np.asarray(outline, np.float64)
+        bottom = np.column_stack([flat, np.full(len(flat), low)])
+        top = np.column_stack([flat, np.full(len(flat), high)])
+        walls = np.stack([bottom, np.roll(bottom, -1, 0), np.roll(top, -1, 0), top], axis=1)
+        self.quads(np.concatenate([walls, polygon_quads(bottom[::-1]), polygon_quads(top)]), material)
+
+    def light(self, corner: Vector, edge_u: Vector, edge_v: Vector, radiance: Vector) -> None:
+        """Add an emissive rectangle that lights the side of cross(edge_u, edge_v); radiance is relative."""
+        origin = self.to_world(corner)
+        u, v = self.rotation @ np.asarray(edge_u, np.float64), self.rotation @ np.asarray(edge_v, np.float64)
+        dark = Material(f"light_{len(self.mesh.emitters)}", np.full((2, 2, 3), 0.8, np.float32), 1.0)
+        local = np.asarray(corner, np.float64) + np.array(
+            [np.zeros(3), edge_u, np.add(edge_u, edge_v), edge_v]
+        )
+        self.quads(local[None], dark)
+        index = self.mesh.material_index(dark)
+        self.mesh.emitters.append(Emitter(origin, u, v, np.asarray(radiance, np.float64), index))
+
+
+def polygon_quads(polygon: np.ndarray) -> np.ndarray:
+    """Split a convex polygon (N, 3) into a fan of quads, the last one a triangle if N is odd."""
+    count = len(polygon)
+    fan = [(0, i, i + 1, min(i + 2, count - 1)) for i in range(1, count - 1, 2)]
+    return polygon[np.array(fan)]
+
+
+def _frame(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return right-handed unit axes (along, side, up) of a bar, `up` as vertical as it can be."""
+    along = direction / np.linalg.norm(direction)
+    reference = np.array([0.0, 0.0, 1.0]) if abs(along[2]) < 0.95 else np.array([0.0, 1.0, 0.0])
+    side = np.cross(reference, along)
+    side /= np.linalg.norm(side)
+    return along, side, np.cross(along, side)
+
+
+def _along_grain(corners: np.ndarray) -> np.ndarray:
+    """Start every quad at the corner that makes u run along its longer side."""
+    u = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
+    v = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
+    turn = (v > 1.05 * u) & np.any(corners[:, 2] != corners[:, 3], axis=1)
+    return np.where(turn[:, None, None], np.roll(corners, -1, axis=1), corners)
+
+
+def _chamfered(low: np.ndarray, high: np.ndarray, bevel: float) -> np.ndarray:
+    """Return the 6 faces, 12 edges and 8 corners of a chamfered box, (26, 4, 3)."""
+    centre, half = (low + high) / 2.0, (high - low) / 2.0
+    quads = []
+    for signs in np.ndindex(3, 3, 3):
+        normal = np.array(signs) - 1.0
+        kind = int(np.abs(normal).sum())
+        if kind == 0:
+            continue
+        quads.append(_order(_chamfer_face(normal, half, bevel, kind), normal))
+    return np.array(quads) + centre
+
+
+def _chamfer_face(normal: np.ndarray, half: np.ndarray, bevel: float, kind: int) -> np.ndarray:
+    """Return the unordered corners of the facet whose normal points along `normal` (entries -1, 0, 1)."""
+    used = np.flatnonzero(normal)
+    corners = []
+    for outer in used:
+        point = normal * (half - bevel)
+        point[outer] = normal[outer] * half[outer]
+        free = np.flatnonzero(normal == 0)
+        for bits in np.ndindex(*(2,) * len(free)):
+            vertex = point.copy()
+            vertex[free] = (2.0 * np.array(bits) - 1.0) * (half - bevel)[free]
+            corners.append(vertex)
+    return np.array(corners)
+
+
+def _order(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Sort the corners of a convex facet counter-clockwise seen from outside; pad a triangle."""
+    _, side, up = _frame(normal)
+    offset = corners - corners.mean(axis=0)
+    ranked = corners[np.argsort(np.arctan2(offset @ up, offset @ side), kind="stable")]
+    return ranked if len(ranked) == 4 else ranked[[0, 1, 2, 2]]
