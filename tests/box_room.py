@@ -11,7 +11,9 @@ ROOM = (6.0, 5.0, 3.0)
 """Length (x), width (y) and height (z) of the room [m]."""
 
 
-def flat(name: str, colour: tuple[float, float, float], emission: tuple[float, float, float] = (0, 0, 0)) -> Material:
+def flat(
+    name: str, colour: tuple[float, float, float], emission: tuple[float, float, float] = (0, 0, 0)
+) -> Material:
     return Material(name, np.full((4, 4, 3), colour, np.float32), 1.0, emission)
 
 

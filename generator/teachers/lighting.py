@@ -55,7 +55,9 @@ class Lightmaps:
     """Texel columns (along u) and rows (along v) of each quad, both at least 2, (Q, 2) int64."""
 
 
-def bake(scene: QuadScene, world: World, albedo: np.ndarray, config: LightingConfig | None = None) -> Lightmaps:
+def bake(
+    scene: QuadScene, world: World, albedo: np.ndarray, config: LightingConfig | None = None
+) -> Lightmaps:
     """Compute the light that arrives at every quad of a world.
 
     Args:
@@ -138,7 +140,9 @@ def _direct_light(
     weight = np.empty(CHUNK, np.float32)
     owner = np.empty(CHUNK, np.int32)
     for light in lights:
-        corner, edge_u, edge_v = (np.asarray(e, np.float64) for e in (light.corner, light.edge_u, light.edge_v))
+        corner, edge_u, edge_v = (
+            np.asarray(e, np.float64) for e in (light.corner, light.edge_u, light.edge_v)
+        )
         columns, rows = _strata(float(np.linalg.norm(edge_u)), float(np.linalg.norm(edge_v)), samples)
         for start in range(0, len(texels), batch):
             part = slice(start, start + batch)
@@ -147,7 +151,9 @@ def _direct_light(
                 corner, edge_u, edge_v, columns, rows, origins, directions, weight, owner,
             )  # fmt: skip
             free = ~scene.blocked(origins[:count], directions[:count], reach=0.999)
-            received = np.bincount(owner[:count][free], weight[:count][free], minlength=len(texels.quad[part]))
+            received = np.bincount(
+                owner[:count][free], weight[:count][free], minlength=len(texels.quad[part])
+            )
             direct[part] += (received[:, None] * np.asarray(light.radiance)).astype(np.float32)
     return direct
 
@@ -172,7 +178,13 @@ def _gather_hits(scene: QuadScene, texels: _Texels, config: LightingConfig) -> _
         part = slice(start, min(start + batch, len(texels)))
         count = (part.stop - start) * rays
         _aim_around(
-            scene.frames, texels.position[part], texels.quad[part], texels.phase[part], local, origins, directions
+            scene.frames,
+            texels.position[part],
+            texels.quad[part],
+            texels.phase[part],
+            local,
+            origins,
+            directions,
         )
         quads, distance = scene.first_hit(origins[:count], directions[:count])
         _note_hits(

@@ -39,6 +39,15 @@ class QuadScene:
         reaches = np.full(len(origins), reach, np.float32)
         return self._scene.run(origins, directions, dists=reaches, query="OCCLUDED") >= 0
 
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return the distance of points (N, 3) to the nearest quad's bounding rectangle [m], (N,)."""
+        offset = np.asarray(points, np.float64)[:, None] - self.frames[:, 0]
+        planar = np.einsum("nqx,qax->nqa", offset, self.frames[:, 1:3])
+        low, size = self.bounds[:, 0], self.bounds[:, 1]
+        beside = planar - np.clip(planar, low, low + size)
+        height = np.einsum("nqx,qx->nq", offset, self.frames[:, 3])
+        return np.sqrt((beside**2).sum(axis=-1) + height**2).min(axis=1)
+
 
 def quad_frames(corners: np.ndarray) -> np.ndarray:
     """Return origin, u axis, v axis and unit normal of each quad, (Q, 4, 3) float64.

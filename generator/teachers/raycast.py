@@ -27,7 +27,13 @@ class RayCaster:
             np.ascontiguousarray(world.uv_offset, np.float64),
             np.ascontiguousarray(world.material, np.int64),
         )
-        self._textures = (textures.texels, textures.offset, textures.size, textures.density, textures.emission)
+        self._textures = (
+            textures.texels,
+            textures.offset,
+            textures.size,
+            textures.density,
+            textures.emission,
+        )
         self._light = (light.texels, light.first, light.shape)
         self._sky = np.ascontiguousarray(world.ambient, np.float64)
         index = {label: number for number, label in enumerate(self.classes)}
@@ -94,7 +100,11 @@ class RayCaster:
         split[pixels] = np.arange(len(pixels), dtype=np.int32)
         rays = np.empty((len(pixels) * supersample**2, 3), np.float32)
         split_rays(rotation, intrinsics, width, pixels, supersample, rays)
-        return quads, split.reshape(height, width), self.scene.first_quad(_repeat(pose[:3, 3], len(rays)), rays)
+        return (
+            quads,
+            split.reshape(height, width),
+            self.scene.first_quad(_repeat(pose[:3, 3], len(rays)), rays),
+        )
 
 
 def _repeat(origin: np.ndarray, count: int) -> np.ndarray:

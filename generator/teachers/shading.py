@@ -209,14 +209,30 @@ def split_rays(rotation, intrinsics, width, pixels, supersample, directions):
         for i in range(supersample):
             for j in range(supersample):
                 _aim(
-                    rotation, intrinsics, x + (j + 0.5) / supersample, y + (i + 0.5) / supersample, directions[k]
+                    rotation,
+                    intrinsics,
+                    x + (j + 0.5) / supersample,
+                    y + (i + 0.5) / supersample,
+                    directions[k],
                 )
                 k += 1
 
 
 @njit(cache=True, parallel=True)
 def shade(
-    rotation, origin, intrinsics, quads, split, split_quads, supersample, surfaces, textures, light, sky, rgb, depth
+    rotation,
+    origin,
+    intrinsics,
+    quads,
+    split,
+    split_quads,
+    supersample,
+    surfaces,
+    textures,
+    light,
+    sky,
+    rgb,
+    depth,
 ):
     """Fill one picture.
 
