@@ -146,7 +146,8 @@ def _read_header(path: Path) -> _Header:
 
 
 def _parse_header(path: Path, lines: list[str], *, offset: int) -> _Header:
-    order, elements = "", []
+    order = ""
+    elements: list[tuple[str, int, list[list[str]]]] = []
     for line in lines[1:]:
         words = line.split()
         if not words or words[0] in ("comment", "obj_info"):
