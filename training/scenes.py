@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,10 @@ WORDS = {
 log = logging.getLogger(__name__)
 
 
-def training_prompt(rng: np.random.Generator) -> str:
+def training_prompt(rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> str:
     """Draw a kind and a few modifiers."""
     words = [str(rng.choice(choices)) for choices in WORDS.values()]
-    kind = str(rng.choice(KINDS)).replace("_", " ")
+    kind = str(rng.choice(kinds)).replace("_", " ")
     return " ".join([w for w in words if w] + [kind])
 
 
@@ -71,7 +72,7 @@ def _write_clips(folder: Path, clips: list[Clip], *, cell: int) -> None:
     np.save(folder / "intrinsics.npy", np.stack([c.cameras.intrinsics for c in clips]))
 
 
-def make_scene(folder: Path, index: int, *, full_share: float, cell: int) -> None:
+def make_scene(folder: Path, index: int, *, kinds: Sequence[str], full_share: float, cell: int) -> None:
     """Render training scene `index`; a share of the scenes gets all six trajectories, the others two."""
     rng = np.random.default_rng(TRAINING_SEED + index)
     paths = SDG_TRAJECTORIES
@@ -80,7 +81,7 @@ def make_scene(folder: Path, index: int, *, full_share: float, cell: int) -> Non
             SDG_TRAJECTORIES[i] for i in sorted(rng.choice(len(SDG_TRAJECTORIES), size=2, replace=False))
         )
     teacher = ProceduralTeacher(trajectories=paths, held_out=0)
-    video = teacher.imagine(parse_prompt(training_prompt(rng)), seed=TRAINING_SEED + index)
+    video = teacher.imagine(parse_prompt(training_prompt(rng, kinds)), seed=TRAINING_SEED + index)
     write_scene(folder, video, cell=cell)
 
 
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument(
         "--full-share", type=float, default=0.3, help="share of scenes with all six trajectories"
     )
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="kinds of world to draw from")
     parser.add_argument("--cell", type=int, default=4, help="pixels per output cell")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -101,7 +103,9 @@ def main() -> None:
     began = time.monotonic()
     todo = [i for i in range(args.first, args.count, args.stride) if not (args.out / f"{i:05d}").exists()]
     for made, index in enumerate(todo, start=1):
-        make_scene(args.out / f"{index:05d}", index, full_share=args.full_share, cell=args.cell)
+        make_scene(
+            args.out / f"{index:05d}", index, kinds=args.kinds, full_share=args.full_share, cell=args.cell
+        )
         each = (time.monotonic() - began) / made
         log.info("scene %d, %.1f s each, %.0f min left", index, each, each * (len(todo) - made) / 60)
 
