@@ -33,17 +33,49 @@ def reliability_mask(depth: Tensor, *, window: int = 5, max_spread: float = 0.05
     return reliable.reshape(depth.shape)
 
 
-def sheet_triangles(points: Tensor, torn: Tensor) -> Tensor:
-    """Span a rubber sheet over the depth edges of a map of points.
+def depth_jumps(depth: Tensor, *, min_bend: float = 0.03, min_ratio: float = 1.05) -> Tensor:
+    """Tell which cells of 2x2 pixels a depth edge runs through, however slanted the surfaces are.
+
+    Planes are linear in inverse depth, so only a bend of inverse depth can be an edge. The spread that
+    `reliability_mask` looks at calls floors and side walls edges when the picture is small.
+
+    Args:
+        depth: z-depth [m], (H, W); 0 or less means unknown.
+        min_bend: Least second difference of inverse depth at one corner of the cell, over inverse depth.
+        min_ratio: Least ratio of the largest to the smallest depth of the cell.
+
+    Returns:
+        Boolean mask of cells, (H - 1, W - 1); False where a depth is unknown.
+    """
+    inverse = torch.where(depth > 0, 1 / depth, 0)
+    bend = torch.zeros_like(depth)
+    bend[:, 1:-1] = (inverse[:, 2:] - 2 * inverse[:, 1:-1] + inverse[:, :-2]).abs()
+    bend[1:-1] = torch.maximum(bend[1:-1], (inverse[2:] - 2 * inverse[1:-1] + inverse[:-2]).abs())
+    bent = any_corner(bend > min_bend * inverse)
+    corners = _cell_corners(depth)
+    low, high = corners.amin(dim=0), corners.amax(dim=0)
+    return bent & (low > 0) & (high > min_ratio * low)
+
+
+def any_corner(mask: Tensor) -> Tensor:
+    """Return which cells of 2x2 pixels have a corner in a mask, (H, W) to (H - 1, W - 1)."""
+    return _cell_corners(mask).any(dim=0)
+
+
+def _cell_corners(x: Tensor) -> Tensor:
+    return torch.stack([x[:-1, :-1], x[:-1, 1:], x[1:, :-1], x[1:, 1:]])
+
+
+def sheet_triangles(points: Tensor, cells: Tensor) -> Tensor:
+    """Span a rubber sheet over cells of a map of points.
 
     Args:
         points: Points of one source picture, (B, h, w, 3), in any frame.
-        torn: Pixels at depth edges, (h, w); every cell of 2x2 pixels with such a corner is covered.
+        cells: Cells of 2x2 pixels to cover, (h - 1, w - 1).
 
     Returns:
         Corners of the triangles, (B, T, 3, 3).
     """
-    cells = F.max_pool2d(torn[None, None].float(), 2, stride=1)[0, 0] > 0
     row, column = cells.nonzero(as_tuple=True)
     top_left, top_right = points[:, row, column], points[:, row, column + 1]
     bottom_left, bottom_right = points[:, row + 1, column], points[:, row + 1, column + 1]
@@ -67,27 +99,43 @@ def rasterize_depth(
     Returns:
         z-depth [m], (B, height, width); 0 where nothing is met.
     """
-    batch = len(triangles)
-    nearest = triangles.new_full((batch * height * width,), torch.inf)
-    low, extent = _pixel_bounds(triangles, intrinsics, height, width, pixel_center)
-    area = extent.prod(dim=-1)
+    nearest = triangles.new_full((len(triangles) * height * width,), torch.inf)
+    low, extent = _row_bounds(triangles, intrinsics, height, pixel_center)
     edges, volume = _edge_functions(triangles, intrinsics)
-    kept = (area > 0).nonzero(as_tuple=True)
-    low, extent, area, edges, volume = (x[kept] for x in (low, extent, area, edges, volume))
-    for part in _split_by_total(area, _MAX_CANDIDATES):
-        owner = torch.repeat_interleave(part, area[part])
-        first = torch.cumsum(area[part], 0) - area[part]
-        place = torch.arange(len(owner), device=owner.device) - torch.repeat_interleave(first, area[part])
-        column = low[owner, 0] + place % extent[owner, 0]
-        row = low[owner, 1] + torch.div(place, extent[owner, 0], rounding_mode="floor")
-        pixel = torch.stack([column, row], dim=-1) + pixel_center
-        inside_of = edges[owner]
-        side = inside_of[..., 0] * pixel[:, :1] + inside_of[..., 1] * pixel[:, 1:] + inside_of[..., 2]
-        z = volume[owner] / side.sum(dim=-1)
-        hit = ((side >= 0).all(dim=-1) | (side <= 0).all(dim=-1)) & (z > _NEAR) & z.isfinite()
-        target = (kept[0][owner] * height + row) * width + column
-        nearest.scatter_reduce_(0, target[hit], z[hit], "amin")
-    return torch.where(nearest.isfinite(), nearest, 0).reshape(batch, height, width)
+    picture, triangle = ((extent > 0) & (volume != 0)).nonzero(as_tuple=True)
+    low, extent, edges, volume = (x[picture, triangle] for x in (low, extent, edges, volume))
+    # With the sign of the volume taken out, the visible side of every triangle is where all functions are >= 0.
+    edges, volume = edges * volume.sign()[:, None, None], volume.abs()
+    owner, place = _enumerate(extent)
+    row = low[owner] + place
+    across = edges[owner, :, 0]
+    along = torch.addcmul(edges[owner, :, 2], edges[owner, :, 1], row[:, None] + pixel_center)
+    begin, count = _columns_inside(across, along, width, pixel_center)
+    across, along = across.sum(dim=-1), along.sum(dim=-1)
+    start, volume = (picture[owner] * height + row) * width + begin, volume[owner]
+    for part in _split_by_total(count, _MAX_CANDIDATES):
+        span, place = _enumerate(count[part])
+        span = span + part[0]
+        column = begin[span] + place + pixel_center
+        z = volume[span] / torch.addcmul(along[span], across[span], column)
+        nearest.scatter_reduce_(0, start[span] + place, torch.where(z > _NEAR, z, torch.inf), "amin")
+    return torch.where(nearest.isfinite(), nearest, 0).reshape(len(triangles), height, width)
+
+
+def _columns_inside(across: Tensor, along: Tensor, width: int, pixel_center: float) -> tuple[Tensor, Tensor]:
+    """Return the first column and the number of columns at which across * x + along >= 0 for all three functions."""
+    bound = -along / across - pixel_center
+    low = torch.where(across > 0, bound, -torch.inf).amax(dim=-1).ceil().clamp(0, width)
+    high = torch.where(across < 0, bound, torch.inf).amin(dim=-1).floor().clamp(-1, width - 1)
+    possible = ((across != 0) | (along >= 0)).all(dim=-1)
+    return low.long(), torch.where(possible, (high - low + 1).clamp(min=0), 0).long()
+
+
+def _enumerate(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return owner and running number of every item where owner i has `counts[i]` items."""
+    owner = torch.repeat_interleave(counts)
+    first = torch.cumsum(counts, 0) - counts
+    return owner, torch.arange(len(owner), device=owner.device) - first[owner]
 
 
 def _edge_functions(triangles: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,23 +153,21 @@ def _edge_functions(triangles: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tens
     return torch.stack([x, y, normals[..., 2] - cx * x - cy * y], dim=-1), volume
 
 
-def _pixel_bounds(
-    triangles: Tensor, intrinsics: Tensor, height: int, width: int, pixel_center: float
+def _row_bounds(
+    triangles: Tensor, intrinsics: Tensor, height: int, pixel_center: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the first pixel (column, row) and the extent of each triangle's box in the picture, (B, T, 2)."""
+    """Return the first row and the number of rows that each triangle can cover, (B, T)."""
     following = triangles.roll(-1, dims=-2)
     z, z_following = triangles[..., 2], following[..., 2]
     crosses = (z > _NEAR) != (z_following > _NEAR)
     share = torch.where(crosses, (_NEAR - z) / (z_following - z), 0)
-    cut = triangles + share[..., None] * (following - triangles)
-    corners = torch.cat([triangles, cut], dim=-2)
-    visible = torch.cat([z > _NEAR, crosses], dim=-1)[..., None]
-    focal, centre = intrinsics[:, None, None, :2], intrinsics[:, None, None, 2:]
-    pixels = corners[..., :2] * focal / corners[..., 2:].clamp(min=_NEAR) + (centre - pixel_center)
-    limits = pixels.new_tensor([width - 1, height - 1])
-    low = torch.where(visible, pixels, torch.inf).amin(dim=-2).ceil().clamp(min=0)
-    high = torch.minimum(torch.where(visible, pixels, -torch.inf).amax(dim=-2).floor(), limits)
-    return low.clamp(max=1e6).long(), (high - low + 1).clamp(min=0).nan_to_num(nan=0.0).long()
+    cut = triangles[..., 1] + share * (following[..., 1] - triangles[..., 1])
+    y = torch.cat([triangles[..., 1] / z.clamp(min=_NEAR), cut / _NEAR], dim=-1)
+    row = y * intrinsics[:, None, None, 1] + intrinsics[:, None, None, 3] - pixel_center
+    visible = torch.cat([z > _NEAR, crosses], dim=-1)
+    low = torch.where(visible, row, torch.inf).amin(dim=-1).ceil().clamp(0, height)
+    high = torch.where(visible, row, -torch.inf).amax(dim=-1).floor().clamp(-1, height - 1)
+    return low.long(), (high - low + 1).clamp(min=0).long()
 
 
 def _split_by_total(sizes: Tensor, most: int) -> list[Tensor]:

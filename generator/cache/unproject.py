@@ -19,9 +19,8 @@ def pixel_rays(intrinsics: Tensor, height: int, width: int, *, pixel_center: flo
         Rays (x, y, 1), (..., height, width, 3).
     """
     fx, fy, cx, cy = (intrinsics[..., i, None, None] for i in range(4))
-    options = {"dtype": intrinsics.dtype, "device": intrinsics.device}
-    column = torch.arange(width, **options) + pixel_center
-    row = torch.arange(height, **options)[:, None] + pixel_center
+    column = torch.arange(width, dtype=intrinsics.dtype, device=intrinsics.device) + pixel_center
+    row = torch.arange(height, dtype=intrinsics.dtype, device=intrinsics.device)[:, None] + pixel_center
     x, y = torch.broadcast_tensors((column - cx) / fx, (row - cy) / fy)
     return torch.stack([x, y, torch.ones_like(x)], dim=-1)
 

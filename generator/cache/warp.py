@@ -32,6 +32,7 @@ def splat(
     *,
     height: int,
     width: int,
+    reach: Tensor | None = None,
     depth_scale: Tensor | None = None,
     official_quirks: bool = False,
 ) -> tuple[Tensor, Tensor]:
@@ -44,6 +45,8 @@ def splat(
         weights: Weight of the source pixels, (B, N) or (1, N).
         height: Rows of the pictures.
         width: Columns of the pictures.
+        reach: Distance [px], along each axis, up to which a point is seen, (B, N); 1 pixel unless given. With
+            half the distance between neighbouring points, surfaces keep their outlines.
         depth_scale: Largest depth [m], (B, 1); by default that of each picture.
         official_quirks: Count a point twice along every axis where it lies exactly on a pixel, and share the
             largest depth among the whole batch, as GEN3C's own code does.
@@ -59,7 +62,7 @@ def splat(
     size = (height + 2) * (width + 2)
     offset = torch.arange(len(z), device=z.device)[:, None] * size
     totals = z.new_zeros(values.shape[1] + 1, len(z) * size)
-    for index, share in _corners(pixels, height, width, official_quirks=official_quirks):
+    for index, share in _corners(pixels, reach, height, width, official_quirks=official_quirks):
         weight = weights * share
         index = (index + offset).reshape(-1)
         totals[0].scatter_add_(0, index, weight.reshape(-1))
@@ -72,25 +75,28 @@ def splat(
 
 
 def _corners(
-    pixels: Tensor, height: int, width: int, *, official_quirks: bool
+    pixels: Tensor, reach: Tensor | None, height: int, width: int, *, official_quirks: bool
 ) -> list[tuple[Tensor, Tensor]]:
     """Return canvas index and footprint share of the four pixels around each point, (B, N) each.
 
     The canvas has a border of one pixel that takes what falls outside of the picture.
     """
-    limits = pixels.new_tensor([width + 1, height + 1])
-    # Where a point projects to infinity or to nothing at all it has no weight, but it still needs an index.
-    position = torch.nan_to_num(pixels + 1, nan=0.0).clamp(min=0).minimum(limits)
-    low = position.floor()
-    high = position.ceil() if official_quirks else torch.minimum(low + 1, limits)
-    low_share, high_share = 1 - (position - low), 1 - (high - position).abs()
-    if not official_quirks:
-        high_share = torch.where(high > low, position - low, 0)
-        low_share, high_share = (torch.where(s < _MIN_FOOTPRINT, 0, s) for s in (low_share, high_share))
-    columns = [(low[..., 0].long(), low_share[..., 0]), (high[..., 0].long(), high_share[..., 0])]
-    rows = [(low[..., 1].long(), low_share[..., 1]), (high[..., 1].long(), high_share[..., 1])]
+    shares, corners = [], []
+    for axis, last in ((0, width + 1), (1, height + 1)):
+        # A point that projects to nothing at all has no weight, but it still needs an index.
+        position = (pixels[..., axis] + 1).nan_to_num(nan=0.0).clamp(0, last)
+        low = position.floor()
+        high = position.ceil() if official_quirks else (low + 1).clamp(max=last)
+        above = position - low
+        below = high - position if official_quirks else 1 - above
+        pair = [1 - above, 1 - below]
+        if not official_quirks:
+            least = _MIN_FOOTPRINT if reach is None else (1 - reach).clamp(min=_MIN_FOOTPRINT)
+            pair = [torch.where(share < least, 0, share) for share in pair]
+        shares.append(pair)
+        corners.append([low.long(), high.long()])
     return [
-        (row * (width + 2) + column, row_share * column_share)
-        for row, row_share in rows
-        for column, column_share in columns
+        (corners[1][j] * (width + 2) + corners[0][i], shares[1][j] * shares[0][i])
+        for j in (0, 1)
+        for i in (0, 1)
     ]

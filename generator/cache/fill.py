@@ -1,0 +1,57 @@
+"""Filling of holes in depth maps without a network: from the background beside them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_BACKGROUND_BIAS = 4.0
+"""A value counts e^4 times as much as one that lies one unit of log-depth nearer."""
+
+
+def fill_holes(depth: Tensor, mask: Tensor) -> Tensor:
+    """Fill the holes of depth maps from the farther of their neighbours.
+
+    What a moving camera uncovers lies behind what covered it, so the background is the better guess.
+
+    Args:
+        depth: z-depth [m], (F, H, W); 0 or less in holes.
+        mask: 1 where the depth is known, (F, H, W). Holes are filled from there; where the depth is positive
+            and the mask 0, it is a guess already and stays.
+
+    Returns:
+        Dense z-depth [m], (F, H, W); 1 in frames without any known depth.
+    """
+    holes = depth <= 0
+    if not bool(holes.any()):
+        return depth
+    known = (mask > 0.5) & ~holes
+    return torch.where(holes, push_pull(torch.where(known, depth, 1).log(), known).exp(), depth)
+
+
+def push_pull(values: Tensor, known: Tensor) -> Tensor:
+    """Fill holes from coarse to fine, with a bias to the large values around them.
+
+    Args:
+        values: Maps in which larger is farther, such as log-depth, (F, H, W).
+        known: Where the values mean something, (F, H, W).
+
+    Returns:
+        Maps that equal `values` where known, (F, H, W); 0 in maps without a known value.
+    """
+    height, width = values.shape[-2:]
+    values = torch.where(known, values, 0)
+    if height == 1 and width == 1:
+        return values
+    pad = (0, width % 2, 0, height % 2)
+    blocks = F.pad(values, pad).unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
+    present = F.pad(known, pad).unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
+    farthest = torch.where(present, blocks, -torch.inf).amax(dim=-1, keepdim=True)
+    weights = torch.where(present, (_BACKGROUND_BIAS * (blocks - farthest)).exp(), 0)
+    total = weights.sum(dim=-1)
+    some = total > 0
+    average = (weights * blocks).sum(dim=-1) / torch.where(some, total, 1)
+    coarse = push_pull(average, some)
+    fine = F.interpolate(coarse[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
+    return torch.where(known, values, fine)
