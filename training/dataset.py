@@ -44,7 +44,7 @@ class Batch:
 
 
 class SceneDataset:
-    """Draw batches from a folder of scenes that have latents (`python -m training.latents` makes them)."""
+    """Draw batches from a folder of scenes that are prepared (`python -m training.prepare` makes them)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class SceneDataset:
         self.scenes = sorted(p.parent for p in self._folder.glob("[0-9]*/latents.npy"))
         if not self.scenes:
             raise LyraSimError(
-                f"{self._folder}: holds no scenes with latents; run training.scenes, training.latents"
+                f"{self._folder}: holds no scenes with latents; run training.scenes, training.prepare"
             )
 
     def __len__(self) -> int:

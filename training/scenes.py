@@ -1,9 +1,10 @@
-"""Make, store and read the training scenes: teacher video of procedural worlds, with cache maps.
+"""Make and store training scenes: teacher video of procedural worlds.
 
 One folder per scene, plain `.npy` so that a reader maps what it needs:
-`rgb` (V, T, H, W, 3) uint8; `depth` z-depth [m] at output cells (V, T, H/cell, W/cell) float16; `cache_depth` and
-`cache_mask` likewise; `c2w` (V, T, 4, 4); `intrinsics` (V, T, 4) [px]; `scene.json` with the teacher's source and
+`rgb` (V, T, H, W, 3) uint8; `depth` z-depth [m] at output cells (V, T, H/cell, W/cell) float16; `conditioning_depth`
+(H, W) float32 of frame 0; `c2w` (V, T, 4, 4); `intrinsics` (V, T, 4) [px]; `scene.json` with the teacher's source and
 the names of the trajectories; `held_out/` holds the same for cameras that nothing is decoded from.
+`training.prepare` adds what follows from these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generator.inputs import cell_values, conditioning_depth, warp_conditioning
+from generator.inputs import cell_values, conditioning_depth
 from generator.teachers.procedural import ProceduralTeacher
 from generator.teachers.teacher import Clip, TeacherVideo
 from generator.trajectories import SDG_TRAJECTORIES
@@ -52,9 +53,7 @@ def write_scene(folder: Path, video: TeacherVideo, *, cell: int) -> None:
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    maps = warp_conditioning(conditioning_depth(video), [clip.cameras for clip in video.clips], cell=cell)
-    np.save(temporary / "cache_depth.npy", maps.depth.numpy().astype(np.float16))
-    np.save(temporary / "cache_mask.npy", maps.mask.numpy().astype(np.uint8))
+    np.save(temporary / "conditioning_depth.npy", conditioning_depth(video).astype(np.float32))
     _write_clips(temporary, list(video.clips), cell=cell)
     if video.held_out is not None:
         (temporary / "held_out").mkdir()
