@@ -1,0 +1,94 @@
+"""The JSON bodies of the server, as its OpenAPI page shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from lyra_sim.jobs import GenRequest
+from lyra_sim.server.store import Job, JobState
+
+UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Trajectory = Literal["left", "right", "up", "zoom_out", "zoom_in", "clockwise"]
+
+
+class JobRequest(BaseModel):
+    """What to generate; the options of `lyra-sim gen`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"prompt": "warehouse aisle"}]})
+
+    prompt: str = Field(default="", max_length=10_000, description="What to make")
+    image: UploadId | None = Field(default=None, description="Id of an uploaded picture")
+    video: UploadId | None = Field(default=None, description="Id of an uploaded video")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Same input and seed, same scene")
+    size: Literal["mini", "full", "auto"] = "auto"
+    trajectories: list[Trajectory] = Field(default=[], max_length=6, description="Empty: lyra-sim's choice")
+    target: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
+    collider: bool = True
+    labels: bool = True
+    proxy: bool = True
+    strict: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> JobRequest:
+        if problem := self.request().problem():
+            raise ValueError(problem)
+        if any(ord(character) < 32 and character not in "\t\n\r" for character in self.prompt):
+            raise ValueError("The prompt holds control characters")
+        return self
+
+    def request(self) -> GenRequest:
+        """Return the request that the command line is made from."""
+        return GenRequest(**{**self.model_dump(), "trajectories": tuple(self.trajectories)})
+
+
+class JobView(BaseModel):
+    """Where a job stands."""
+
+    id: str
+    state: JobState
+    created: float = Field(description="Seconds since 1970")
+    started: float | None = None
+    finished: float | None = None
+    position: int | None = Field(default=None, description="Waiting jobs before this one")
+    request: dict[str, object]
+    last: dict[str, object] | None = Field(default=None, description="The newest message")
+    files: list[str] = Field(default=[], description="Names under /jobs/{id}/files/")
+
+    @classmethod
+    def of(
+        cls, job: Job, *, position: int | None, last: dict[str, object] | None, files: list[str]
+    ) -> JobView:
+        """Return the view of a stored job."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            created=job.created,
+            started=job.started,
+            finished=job.finished,
+            position=position,
+            request=dict(job.request),
+            last=last,
+            files=files,
+        )
+
+
+class Upload(BaseModel):
+    """An uploaded input."""
+
+    id: str
+    bytes: int
+
+
+class Health(BaseModel):
+    """That the server lives."""
+
+    version: str
+    waiting: int
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: str | list[object]
