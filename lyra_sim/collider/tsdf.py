@@ -95,7 +95,7 @@ def extract(distance: np.ndarray, weight: np.ndarray, grid: Grid) -> TriangleMes
     mask[1:, 1:, 1:] = cell
     if not mask.any() or not (distance[mask].min() < 0 < distance[mask].max()):
         return TriangleMesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
-    vertices, faces, _, _ = marching_cubes(distance, 0.0, mask=mask, gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(distance, 0.0, mask=mask, gradient_direction="descent")
     return TriangleMesh((vertices * grid.voxel + grid.origin).astype(np.float32), faces.astype(np.int32))
 
 

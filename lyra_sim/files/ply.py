@@ -174,7 +174,8 @@ def _parse_header(path: Path, lines: list[str], *, offset: int) -> _Header:
         if name == "vertex":
             if not count or not names:
                 raise LyraSimError(f"{path} holds no Gaussians")
-            return _Header(order == "ascii", count, dtype, offset + skip_bytes, skip_lines)
+            text = order == "ascii"
+            return _Header(text, count, dtype, offset + (0 if text else skip_bytes), skip_lines)
         skip_bytes += count * dtype.itemsize
         skip_lines += count
     raise LyraSimError(f"{path} has no vertices in its PLY header")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom, UsdPhysics, UsdSemantics, Vt
 
+from lyra_sim.errors import LyraSimError
 from lyra_sim.scene import LabelledMesh, TriangleMesh
 from lyra_sim.usd import layout
 from lyra_sim.usd.particles import vec3
@@ -17,6 +18,8 @@ PLACEHOLDER = TriangleMesh(
 
 def author_collider(stage: Usd.Stage, mesh: TriangleMesh | None, *, approximation: str = "none") -> None:
     """Define the hidden collision mesh; without a mesh its collision is switched off."""
+    if mesh is not None:
+        check_mesh(mesh, "the collider")
     geometry = _author_mesh(stage, layout.COLLIDER, mesh or PLACEHOLDER)
     geometry.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
     prim = geometry.GetPrim()
@@ -27,6 +30,10 @@ def author_collider(stage: Usd.Stage, mesh: TriangleMesh | None, *, approximatio
 def author_proxy(stage: Usd.Stage, mesh: LabelledMesh | None) -> None:
     """Define the proxy: one matte mesh per semantic class in a fixed number of slots."""
     UsdGeom.Xform.Define(stage, layout.PROXY)
+    if mesh is not None:
+        check_mesh(mesh, "the proxy")
+        if len(mesh.face_label) != len(mesh.faces) or not _within(mesh.face_label, len(mesh.classes)):
+            raise LyraSimError("the proxy needs one label per face, each an index into its classes")
     groups = slot_groups(mesh)
     for index in range(layout.PROXY_SLOTS):
         used = index < len(groups)
@@ -52,6 +59,20 @@ def slot_groups(mesh: LabelledMesh | None) -> list[tuple[tuple[str, ...], Triang
         (tuple(mesh.classes[i] for i in group), _select_faces(mesh, np.isin(mesh.face_label, group)))
         for group in groups
     ]
+
+
+def check_mesh(mesh: TriangleMesh | LabelledMesh, name: str) -> None:
+    """Raise LyraSimError unless `mesh` has faces, finite vertices and no index past them."""
+    if not len(mesh.faces) or mesh.faces.shape[1:] != (3,) or mesh.vertices.shape[1:] != (3,):
+        raise LyraSimError(f"{name} has no triangles")
+    if not np.isfinite(mesh.vertices).all():
+        raise LyraSimError(f"{name} has vertices that are not finite")
+    if not _within(mesh.faces, len(mesh.vertices)):
+        raise LyraSimError(f"{name} has faces that point past its {len(mesh.vertices)} vertices")
+
+
+def _within(index: np.ndarray, count: int) -> bool:
+    return bool(index.min() >= 0 and index.max() < count)
 
 
 def vertex_normals(mesh: TriangleMesh) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+from pxr import Sdf, Tf, Usd, UsdGeom, UsdPhysics
 
 from lyra_sim.atomic import atomic_path
 from lyra_sim.errors import LyraSimError
@@ -36,11 +38,15 @@ def write_usdz(path: str | Path, scene: Scene, *, target: Target = "isaac-6") ->
     if target not in TARGETS:
         raise LyraSimError(f"unknown target {target!r}; known are {', '.join(TARGETS)}")
     scene.gaussians.checked("the scene")
-    with atomic_path(path) as temporary, tempfile.TemporaryDirectory(dir=path.absolute().parent) as folder:
+    with atomic_path(path) as temporary, _folder_beside(path) as folder:
         root = Path(folder) / layout.ROOT_LAYER
         _write_layer(root, scene)
         provenance = json.dumps(_plain(scene.provenance), indent=2, sort_keys=True) + "\n"
         write_package(temporary, [(layout.ROOT_LAYER, root), (layout.PROVENANCE, provenance.encode())])
+
+
+def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=f".{path.stem}-", suffix=".part", dir=path.absolute().parent)
 
 
 def _write_layer(path: Path, scene: Scene) -> None:
@@ -60,7 +66,19 @@ def _write_layer(path: Path, scene: Scene) -> None:
     splats = UsdGeom.Xform.Define(stage, layout.SPLATS)
     splats.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set((0.0, 0.0, 0.0))
     author_particles(stage, layout.GAUSSIANS, scene.gaussians)
-    layer.Export(str(path))
+    _export(layer, path)
+
+
+def _export(layer: Sdf.Layer, path: Path) -> None:
+    """Write a layer; USD reports a full disk as a list of its own errors, of which the reason is kept."""
+    try:
+        written = layer.Export(str(path))
+    except Tf.ErrorException as error:
+        reason = re.search(r"Error occurred writing file: ([^'\n]*)", str(error))
+        code = errno.ENOSPC if "No space left" in str(error) else errno.EIO
+        raise OSError(code, reason[1] if reason else "USD could not write the layer") from error
+    if not written:
+        raise OSError(errno.EIO, "USD could not write the layer")
 
 
 def _author_proxy_variants(world: Usd.Prim, stage: Usd.Stage) -> None:
@@ -72,6 +90,10 @@ def _author_proxy_variants(world: Usd.Prim, stage: Usd.Stage) -> None:
         with variants.GetVariantEditContext():
             UsdGeom.Imageable(stage.GetPrimAtPath(layout.PROXY)).CreateVisibilityAttr(visibility)
     variants.SetVariantSelection("hidden")
+    # Prims of a variant come before those of the layer unless told otherwise.
+    world.SetChildrenReorder(
+        [path.rsplit("/", 1)[1] for path in (layout.COLLIDER, layout.PROXY, layout.SPLATS)]
+    )
 
 
 def _prim_data(scene: Scene) -> dict[str, object]:
