@@ -9,5 +9,14 @@ from generator.worlds.vocabulary import KINDS
 from generator.worlds.world import Instance, Light, Material, World
 
 __all__ = [
-    "KINDS", "LABELS", "Instance", "Light", "Material", "Modifiers", "World", "WorldSpec", "build_world", "parse_prompt",
-]  # fmt: skip
+    "KINDS",
+    "LABELS",
+    "Instance",
+    "Light",
+    "Material",
+    "Modifiers",
+    "World",
+    "WorldSpec",
+    "build_world",
+    "parse_prompt",
+]

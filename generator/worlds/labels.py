@@ -5,6 +5,7 @@ from __future__ import annotations
 LABELS: tuple[str, ...] = (
     "bed",
     "bin",
+    "bollard",
     "book",
     "bottle",
     "cabinet",
@@ -20,6 +21,7 @@ LABELS: tuple[str, ...] = (
     "desk",
     "door",
     "drum",
+    "extinguisher",
     "fence",
     "floor",
     "floor_marking",
@@ -44,6 +46,7 @@ LABELS: tuple[str, ...] = (
     "sofa",
     "table",
     "traffic_cone",
+    "truck",
     "wall",
     "window",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -138,7 +139,8 @@ class Part:
         """Add a box with chamfered edges, for upholstery and other soft or moulded shapes."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         bevel = min(bevel, 0.45 * float((high - low).min()))
-        self.quads(_chamfered(low, high, bevel), material)
+        sign, inset = _chamfer_pattern()
+        self.quads((low + high) / 2.0 + sign * ((high - low) / 2.0 - bevel * inset), material)
 
     def beam(self, start: Vector, end: Vector, width: float, height: float, material: Material) -> None:
         """Add a bar of rectangular section between two points; `height` is measured upwards if it can be."""
@@ -232,37 +234,32 @@ def _along_grain(corners: np.ndarray) -> np.ndarray:
     return np.where(turn[:, None, None], np.roll(corners, -1, axis=1), corners)
 
 
-def _chamfered(low: np.ndarray, high: np.ndarray, bevel: float) -> np.ndarray:
-    """Return the 6 faces, 12 edges and 8 corners of a chamfered box, (26, 4, 3)."""
-    centre, half = (low + high) / 2.0, (high - low) / 2.0
-    quads = []
-    for signs in np.ndindex(3, 3, 3):
-        normal = np.array(signs) - 1.0
-        kind = int(np.abs(normal).sum())
-        if kind == 0:
+@lru_cache(maxsize=1)
+def _chamfer_pattern() -> tuple[np.ndarray, np.ndarray]:
+    """Return, for the 26 facets of a chamfered box, corner signs and which axes are inset, (26, 4, 3) each."""
+    signs, insets = [], []
+    for direction in np.ndindex(3, 3, 3):
+        normal = np.array(direction) - 1.0
+        used, free = np.flatnonzero(normal), np.flatnonzero(normal == 0)
+        if len(used) == 0:
             continue
-        quads.append(_order(_chamfer_face(normal, half, bevel, kind), normal))
-    return np.array(quads) + centre
+        corners = []
+        for outer in used:
+            for bits in np.ndindex(*(2,) * len(free)):
+                corner = normal.copy()
+                corner[free] = 2.0 * np.array(bits) - 1.0
+                corners.append((corner, np.arange(3) != outer))
+        sign = np.array([corner for corner, _ in corners])
+        inset = np.array([axes for _, axes in corners], np.float64)
+        order = _around(sign * (1.0 - 0.3 * inset), normal)
+        signs.append(sign[order])
+        insets.append(inset[order])
+    return np.array(signs), np.array(insets)
 
 
-def _chamfer_face(normal: np.ndarray, half: np.ndarray, bevel: float, kind: int) -> np.ndarray:
-    """Return the unordered corners of the facet whose normal points along `normal` (entries -1, 0, 1)."""
-    used = np.flatnonzero(normal)
-    corners = []
-    for outer in used:
-        point = normal * (half - bevel)
-        point[outer] = normal[outer] * half[outer]
-        free = np.flatnonzero(normal == 0)
-        for bits in np.ndindex(*(2,) * len(free)):
-            vertex = point.copy()
-            vertex[free] = (2.0 * np.array(bits) - 1.0) * (half - bevel)[free]
-            corners.append(vertex)
-    return np.array(corners)
-
-
-def _order(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Sort the corners of a convex facet counter-clockwise seen from outside; pad a triangle."""
+def _around(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Return the order of a convex facet's corners, counter-clockwise from outside; a triangle repeats its last."""
     _, side, up = _frame(normal)
     offset = corners - corners.mean(axis=0)
-    ranked = corners[np.argsort(np.arctan2(offset @ up, offset @ side), kind="stable")]
-    return ranked if len(ranked) == 4 else ranked[[0, 1, 2, 2]]
+    order = np.argsort(np.arctan2(offset @ up, offset @ side), kind="stable")
+    return order if len(order) == 4 else order[[0, 1, 2, 2]]

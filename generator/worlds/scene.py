@@ -23,7 +23,8 @@ METALS: tuple[RGB, ...] = ((0.60, 0.61, 0.63), (0.50, 0.52, 0.55), (0.68, 0.68, 
 CONCRETES: tuple[RGB, ...] = ((0.58, 0.57, 0.55), (0.66, 0.65, 0.62), (0.50, 0.50, 0.49))
 BRICKS: tuple[RGB, ...] = ((0.60, 0.31, 0.23), (0.68, 0.42, 0.30), (0.52, 0.34, 0.28), (0.78, 0.74, 0.68))
 PASTELS: tuple[RGB, ...] = (
-    (0.86, 0.84, 0.79), (0.80, 0.83, 0.82), (0.84, 0.80, 0.70), (0.74, 0.80, 0.74), (0.76, 0.80, 0.85), (0.85, 0.77, 0.72),
+    (0.86, 0.84, 0.79), (0.80, 0.83, 0.82), (0.84, 0.80, 0.70),
+    (0.74, 0.80, 0.74), (0.76, 0.80, 0.85), (0.85, 0.77, 0.72),
 )  # fmt: skip
 ACCENTS: tuple[RGB, ...] = tuple(NAMED[name] for name in ("blue", "red", "green", "orange", "teal", "yellow"))
 
@@ -52,7 +53,7 @@ class Scene:
     taste: np.random.Generator
     """Random numbers for colours and materials, apart so that words leave the layout alone."""
     mesh: Mesh = field(default_factory=Mesh)
-    ambient: float = 0.45
+    ambient: float = 0.3
     """Share of the mean exposure that comes from bounced light."""
     tint: RGB = (1.0, 1.0, 1.0)
     """Colour of the bounced light."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
-from generator.worlds.kinds import warehouse_aisle
 from generator.worlds.scene import Scene, Viewpoint
 
-BUILDERS: dict[str, Callable[[Scene], Viewpoint]] = {
-    "warehouse_aisle": warehouse_aisle.build,
-}
-"""The builder of every kind, by its name."""
+
+def builder(kind: str) -> Callable[[Scene], Viewpoint]:
+    """Return the function that furnishes a kind of world; modules are loaded when first needed."""
+    return import_module(f"generator.worlds.kinds.{kind}").build

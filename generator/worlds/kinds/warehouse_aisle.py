@@ -16,6 +16,7 @@ from generator.worlds.parts.shell import Room, build_room, wall_band
 from generator.worlds.parts.signs import build_hanging_sign, floor_line
 from generator.worlds.parts.vehicles import build_pallet_truck
 from generator.worlds.scene import CONCRETES, Scene, Viewpoint
+from generator.worlds.world import Material
 
 START = -2.4
 """y of the first upright [m]; the camera is near y = 0."""
@@ -46,7 +47,7 @@ def build(scene: Scene) -> Viewpoint:
     _end_wall(scene, room)
     _loose(scene, aisle, end)
     build_hanging_sign(
-        scene.frame((rng.uniform(-0.3, 0.3), rng.uniform(5.0, 8.0), min(3.2, height - 1.2))), scene
+        scene.frame((rng.uniform(-0.3, 0.3), rng.uniform(5.0, 8.0), min(2.75, height - 1.2))), scene
     )
     sway = min(0.25, aisle / 2 - 0.75)
     eye = (float(rng.uniform(-sway, sway)), float(rng.uniform(-0.3, 0.6)), float(rng.uniform(1.4, 1.7)))

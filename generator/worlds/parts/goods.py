@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.worlds import textures
-from generator.worlds.colours import NAMED, RGB, jitter, pick
+from generator.worlds.colours import NAMED, RGB, pick, shade
 from generator.worlds.mesh import Part
 from generator.worlds.scene import Scene
 
@@ -40,7 +40,7 @@ def build_carton(frame: Part, size: tuple[float, float, float], scene: Scene, co
     """Build a taped carton standing on the frame's origin; its marked side faces -y."""
     rng, (width, depth, height) = scene.rng, size
     part = frame.add("cardboard_box")
-    part.block((0, 0, 0), size, textures.cardboard(colour, int(rng.integers(3))), faces="xXyYZ")
+    part.block((0, 0, 0), size, textures.cardboard(colour, int(rng.integers(2))), faces="xXyYZ")
     tape = textures.plastic(TAPE[int(rng.integers(len(TAPE)))])
     half = min(0.035, 0.16 * width)
     lap = min(0.12, 0.3 * height)
@@ -73,7 +73,7 @@ def _carton_label(part: Part, rng: np.random.Generator, width: float, height: fl
     wide, tall = rng.uniform(0.1, 0.16), rng.uniform(0.07, 0.11)
     x = rng.uniform(-0.3, 0.1) * width
     z = rng.uniform(0.15, 0.4) * height
-    ink = pick(rng, (NAMED["white"], NAMED["white"], NAMED["red"], NAMED["black"], NAMED["blue"]))
+    ink = (NAMED["white"], NAMED["white"], NAMED["red"], NAMED["black"], NAMED["blue"])[int(rng.integers(5))]
     quad = [(x, front, z), (x + wide, front, z), (x + wide, front, z + tall), (x, front, z + tall)]
     part.quads(np.array([quad]), textures.plastic(ink))
 
@@ -88,7 +88,7 @@ def build_carton_stack(
     layer = float(rng.uniform(0.22, 0.42))
     layers = max(1, int(height / layer))
     cell = (width / across, depth / deep)
-    base = pick(rng, BOARD)
+    base = pick(rng, BOARD, 0.05)
     for level in range(layers):
         for i in range(across):
             for j in range(deep):
@@ -98,7 +98,7 @@ def build_carton_stack(
                 spot = ((i + 0.5) * cell[0] - width / 2, (j + 0.5) * cell[1] - depth / 2, level * layer)
                 size = (cell[0] * slack[0], cell[1] * slack[1], layer - 0.004)
                 place = frame.at(spot, float(rng.normal(0, 0.015)))
-                build_carton(place, size, scene, base if rng.random() < 0.6 else jitter(rng, base, 0.06))
+                build_carton(place, size, scene, shade(base, (0.93, 1.0, 1.0, 1.06)[int(rng.integers(4))]))
 
 
 def build_wrapped_load(frame: Part, scene: Scene, *, width: float, depth: float, height: float) -> None:

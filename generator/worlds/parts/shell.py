@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,8 +72,8 @@ def build_wall(frame: Part, extent: float, height: float, material: Material, ho
     u = sorted({0.0, extent, *(edge for hole in holes for edge in hole[:2])})
     v = sorted({0.0, height, *(edge for hole in holes for edge in hole[2:])})
     quads, offsets = [], []
-    for u0, u1 in zip(u[:-1], u[1:], strict=True):
-        for v0, v1 in zip(v[:-1], v[1:], strict=True):
+    for u0, u1 in pairwise(u):
+        for v0, v1 in pairwise(v):
             middle = ((u0 + u1) / 2.0, (v0 + v1) / 2.0)
             if any(h[0] < middle[0] < h[1] and h[2] < middle[1] < h[3] for h in holes):
                 continue

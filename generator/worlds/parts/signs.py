@@ -44,7 +44,8 @@ def write(part: Part, text: str, height: float, colour: RGB) -> None:
     pitch = 0.8 * height
     ink = textures.plastic(colour)
     boxes = {
-        "a": (0, height - bar, width, height), "d": (0, 0, width, bar), "g": (0, (height - bar) / 2, width, (height + bar) / 2),
+        "a": (0, height - bar, width, height), "d": (0, 0, width, bar),
+        "g": (0, (height - bar) / 2, width, (height + bar) / 2),
         "b": (width - bar, height / 2, width, height), "c": (width - bar, 0, width, height / 2),
         "f": (0, height / 2, bar, height), "e": (0, 0, bar, height / 2),
     }  # fmt: skip
@@ -64,8 +65,8 @@ def code(scene: Scene) -> str:
     return "ABCEFH"[int(scene.rng.integers(6))] + str(int(scene.rng.integers(1, 30)))
 
 
-def build_hanging_sign(place: Part, scene: Scene) -> None:
-    """Hang a sign with a code, facing -y, its middle at the origin."""
+def build_hanging_sign(place: Part, scene: Scene, *, rise: float = 0.7) -> None:
+    """Hang a sign with a code, facing -y, its middle at the origin, on wires that rise `rise` [m] above it."""
     colour = pick(scene.taste, (scene.accent, NAMED["blue"], NAMED["yellow"], NAMED["white"]))
     part = place.add("sign")
     part.box((-0.5, -0.015, -0.22), (0.5, 0.015, 0.22), textures.plastic(colour))
@@ -73,7 +74,7 @@ def build_hanging_sign(place: Part, scene: Scene) -> None:
     write(part.at((0, -0.018, 0)), code(scene), 0.26, NAMED["black"] if dark else NAMED["white"])
     wire = textures.steel(NAMED["grey"])
     for x in (-0.4, 0.4):
-        part.beam((x, 0, 0.22), (x, 0, 0.9), 0.015, 0.015, wire)
+        part.beam((x, 0, 0.22), (x, 0, 0.22 + rise), 0.015, 0.015, wire)
 
 
 def build_wall_sign(

@@ -1,0 +1,223 @@
+"""Industrial plant: robots, conveyors, machine tools, fences, pipes and control cabinets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.worlds import textures
+from generator.worlds.colours import NAMED, RGB, pick, shade
+from generator.worlds.mesh import Part
+from generator.worlds.parts.goods import build_carton, build_crate
+from generator.worlds.parts.office import build_screen
+from generator.worlds.scene import Scene
+from generator.worlds.world import Material
+
+ROBOT: tuple[RGB, ...] = (
+    (0.92, 0.48, 0.08),
+    (0.92, 0.78, 0.12),
+    (0.86, 0.87, 0.86),
+    (0.75, 0.14, 0.12),
+    (0.20, 0.36, 0.62),
+)
+
+
+def build_robot_arm(frame: Part, scene: Scene, *, reach: float = 1.5) -> None:
+    """Stand a six-axis arm on a plinth at the origin; it reaches towards -y."""
+    rng = scene.rng
+    colour = scene.colour(*ROBOT)
+    paint, dark = textures.enamel(colour, scene.variant()), textures.enamel((0.16, 0.17, 0.18), 1)
+    part = frame.add("robot_arm")
+    part.block((0, 0, 0), (0.7, 0.7, 0.25), dark)
+    part.cylinder((0, 0, 0.25), (0, 0, 0.45), 0.28, paint, sides=14)
+    part.cylinder((0, 0, 0.45), (0, 0, 0.7), 0.2, paint, sides=14)
+    lean, bend = float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.2, 0.6))
+    arm = part.tilted(_turn_z(float(rng.uniform(-0.9, 0.9))), (0, 0, 0.7))
+    shoulder = np.array([0.0, 0.0, 0.05])
+    elbow = shoulder + 0.55 * reach * np.array([0, -np.sin(lean), np.cos(lean)])
+    wrist = elbow + 0.55 * reach * np.array([0, -np.cos(bend), -np.sin(bend)])
+    tip = wrist + np.array([0, -0.12, -0.22])
+    across = np.array([1.0, 0, 0])
+    arm.cylinder(shoulder - 0.22 * across, shoulder + 0.22 * across, 0.17, dark, sides=14)
+    for x in (-0.15, 0.15):
+        arm.beam(shoulder + x * across, elbow + x * across, 0.1, 0.2, paint)
+    arm.cylinder(elbow - 0.2 * across, elbow + 0.2 * across, 0.15, dark, sides=14)
+    arm.beam(elbow + np.array([0, 0.18, 0.05]), wrist, 0.19, 0.19, paint)
+    arm.cylinder(wrist - 0.11 * across, wrist + 0.11 * across, 0.11, dark, sides=12)
+    arm.cylinder(wrist, tip, 0.07, paint, sides=10)
+    arm.block(tip - np.array([0, 0, 0.08]), (0.26, 0.1, 0.07), dark)
+    for x in (-0.1, 0.1):
+        arm.block((x, tip[1], tip[2] - 0.2), (0.03, 0.06, 0.13), textures.steel((0.6, 0.61, 0.62)))
+
+
+def _turn_z(angle: float) -> np.ndarray:
+    """Return the rotation about z, (3, 3)."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def build_conveyor(
+    frame: Part, scene: Scene, *, length: float, width: float = 0.7, height: float = 0.8
+) -> Part:
+    """Build a roller or belt conveyor along x, centred on the origin; return a frame on its belt."""
+    rng = scene.rng
+    part = frame.add("conveyor")
+    rail = textures.enamel(
+        pick(scene.taste, (scene.accent, (0.5, 0.52, 0.54), NAMED["blue"])), scene.variant()
+    )
+    for y in (-width / 2, width / 2 - 0.05):
+        part.box((-length / 2, y, height - 0.14), (length / 2, y + 0.05, height + 0.03), rail)
+    if rng.random() < 0.5:
+        belt = textures.stripes((0.17, 0.17, 0.18), (0.22, 0.22, 0.23), 1, 0.5)
+        part.box(
+            (-length / 2, -width / 2 + 0.05, height - 0.06),
+            (length / 2, width / 2 - 0.05, height),
+            belt,
+            faces="xXzZ",
+        )
+    else:
+        steel = textures.steel((0.62, 0.63, 0.65), scene.variant())
+        for x in np.arange(-length / 2 + 0.08, length / 2, 0.16):
+            part.cylinder(
+                (x, -width / 2 + 0.05, height - 0.05),
+                (x, width / 2 - 0.05, height - 0.05),
+                0.05,
+                steel,
+                sides=6,
+                caps=False,
+            )
+        part.box(
+            (-length / 2, -width / 2 + 0.05, height - 0.13),
+            (length / 2, width / 2 - 0.05, height - 0.12),
+            rail,
+            faces="Z",
+        )
+    legs = max(2, round(length / 1.6) + 1)
+    for x in np.linspace(-length / 2 + 0.1, length / 2 - 0.1, legs):
+        for y in (-width / 2, width / 2 - 0.06):
+            part.box((x - 0.03, y, 0), (x + 0.03, y + 0.06, height - 0.14), rail, faces="xXyY")
+    return frame.at((0, 0, height))
+
+
+def load_conveyor(belt: Part, scene: Scene, *, length: float) -> None:
+    """Put work pieces, crates or cartons on a conveyor."""
+    rng = scene.rng
+    sort, colour = rng.integers(3), pick(rng, (scene.accent, NAMED["blue"], NAMED["grey"]))
+    for x in np.arange(-length / 2 + 0.4, length / 2 - 0.3, 0.7):
+        if rng.random() > 0.25 + 0.6 * scene.clutter:
+            continue
+        place = belt.at((float(x + rng.uniform(-0.1, 0.1)), 0, 0), float(rng.normal(0, 0.1)))
+        if sort == 0:
+            build_carton(place, (0.42, 0.34, float(rng.uniform(0.2, 0.35))), scene, (0.69, 0.54, 0.36))
+        elif sort == 1:
+            build_crate(place, (0.4, 0.5, 0.24), colour)
+        else:
+            part = place.add("crate")
+            part.block((0, 0, 0), (0.36, 0.36, 0.06), textures.wood((0.6, 0.48, 0.33)))
+            part.cylinder((0, 0, 0.06), (0, 0, 0.24), 0.13, textures.steel((0.62, 0.62, 0.63)), sides=10)
+
+
+def build_machine(
+    wall: Part, scene: Scene, *, width: float = 2.2, depth: float = 1.5, height: float = 2.0
+) -> None:
+    """Build an enclosed machine tool, back at the wall frame's origin: door window, panel, signal lamp."""
+    part = wall.add("machine")
+    light = textures.enamel(
+        pick(scene.taste, ((0.80, 0.81, 0.80), (0.72, 0.75, 0.76), (0.60, 0.63, 0.65))), scene.variant()
+    )
+    trim = textures.enamel(shade(scene.accent, 0.95), scene.variant())
+    dark, half = textures.plastic((0.14, 0.16, 0.18)), width / 2
+    part.box((-half, -depth, 0), (half, 0, 0.25), textures.enamel((0.22, 0.23, 0.25)), faces="xXyY")
+    part.box((-half, -depth, 0.25), (half, 0, height), light)
+    part.box(
+        (-half - 0.01, -depth - 0.01, height - 0.3), (half + 0.01, 0.0, height - 0.12), trim, faces="xXy"
+    )
+    x0, x1 = -half + 0.12, half - 0.75
+    part.box((x0, -depth - 0.04, 0.4), (x1, -depth, height - 0.38), light, faces="xXyzZ")
+    part.box((x0 + 0.12, -depth - 0.045, 0.9), (x1 - 0.12, -depth - 0.04, height - 0.48), dark, faces="y")
+    part.box(
+        (x1 - 0.07, -depth - 0.08, 0.75), (x1 - 0.04, -depth - 0.04, 1.35), textures.steel((0.6, 0.6, 0.62))
+    )
+    part.box(
+        (half - 0.62, -depth - 0.1, 0.85),
+        (half - 0.1, -depth, height - 0.4),
+        textures.enamel((0.30, 0.32, 0.34)),
+    )
+    build_screen(part.at((half - 0.36, -depth - 0.103, 1.35)), scene, width=0.4, height=0.28)
+    for i in range(4):
+        button = textures.plastic((NAMED["red"], NAMED["green"], NAMED["yellow"], NAMED["white"])[i])
+        part.box(
+            (half - 0.54 + 0.11 * i, -depth - 0.12, 1.0), (half - 0.48 + 0.11 * i, -depth - 0.1, 1.06), button
+        )
+    for i, lamp in enumerate(("green", "yellow", "red")):
+        z = height + 0.12 * i
+        part.cylinder(
+            (half - 0.3, -depth + 0.2, z),
+            (half - 0.3, -depth + 0.2, z + 0.12),
+            0.05,
+            textures.plastic(NAMED[lamp]),
+            sides=8,
+        )
+
+
+def build_fence(frame: Part, scene: Scene, *, length: float, height: float = 1.9) -> None:
+    """Build a safety fence of posts and bars along x from the origin."""
+    part = frame.add("fence")
+    post = textures.enamel(pick(scene.taste, (NAMED["yellow"], NAMED["yellow"], scene.accent)), 1)
+    bar = textures.plastic((0.2, 0.2, 0.21))
+    count = max(1, round(length / 1.5))
+    for x in np.linspace(0, length, count + 1):
+        part.block((x, 0, 0), (0.06, 0.06, height), post)
+    for z in (0.18, height - 0.06):
+        part.beam((0, 0, z), (length, 0, z), 0.03, 0.04, post)
+    for x in np.arange(0.15, length, 0.15):
+        part.block((x, 0, 0.18), (0.016, 0.016, height - 0.24), bar, faces="xXyY")
+    for z in np.linspace(0.18, height, 5)[1:-1]:
+        part.beam((0, 0, z), (length, 0, z), 0.016, 0.016, bar)
+
+
+def build_control_cabinet(
+    wall: Part, scene: Scene, *, width: float = 0.8, height: float = 1.9, depth: float = 0.45
+) -> None:
+    """Build a switch cabinet against a wall frame, middle of its back at the origin."""
+    part = wall.add("cabinet")
+    paint = textures.enamel(
+        pick(scene.taste, ((0.70, 0.71, 0.69), (0.62, 0.64, 0.66), (0.45, 0.50, 0.55))), scene.variant()
+    )
+    part.box((-width / 2, -depth, 0), (width / 2, 0, 0.1), textures.plastic((0.2, 0.2, 0.2)), faces="xXy")
+    part.box((-width / 2, -depth, 0.1), (width / 2, 0, height), paint, faces="xXyZ")
+    part.box(
+        (-width / 2 + 0.03, -depth - 0.015, 0.13),
+        (width / 2 - 0.03, -depth, height - 0.03),
+        paint,
+        faces="xXyzZ",
+    )
+    part.box(
+        (-0.12, -depth - 0.018, height - 0.5),
+        (0.12, -depth - 0.015, height - 0.3),
+        textures.plastic(NAMED["yellow"]),
+        faces="y",
+    )
+    for i in range(3):
+        knob = textures.plastic((NAMED["red"], NAMED["green"], NAMED["white"])[i])
+        part.box(
+            (-0.15 + 0.11 * i, -depth - 0.045, height - 0.7),
+            (-0.09 + 0.11 * i, -depth - 0.015, height - 0.64),
+            knob,
+        )
+
+
+def build_pipe(
+    frame: Part,
+    start: tuple[float, float, float],
+    end: tuple[float, float, float],
+    radius: float,
+    material: Material,
+) -> None:
+    """Run a pipe with flanges between two points."""
+    part = frame.add("pipe")
+    part.cylinder(start, end, radius, material, sides=10)
+    a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    along = (b - a) / np.linalg.norm(b - a)
+    for share in (0.15, 0.5, 0.85):
+        middle = a + share * (b - a)
+        part.cylinder(middle - 0.03 * along, middle + 0.03 * along, 1.35 * radius, material, sides=10)
