@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from box_room import box_faces, box_room
 
-from generator.teachers import lighting
-from generator.teachers.lighting import LightingConfig, Lightmaps, bake, lightmap_shapes
+from generator.teachers.lighting import LightingConfig, Lightmaps, bake, gather_light
 from generator.teachers.quads import QuadScene
+from generator.teachers.texels import grid_shapes, place_texels
 from generator.worlds.world import Light, World
 
 
@@ -34,7 +34,7 @@ def baked(world: World, *, albedo: float = 0.5, **options: float) -> Lightmaps:
 def grid(maps: Lightmaps, quad: int) -> np.ndarray:
     """Return the red channel of one quad's lightmap, rows along v, columns along u."""
     columns, rows = maps.shape[quad]
-    return maps.texels[maps.first[quad] :][: rows * columns, 0].reshape(rows, columns)
+    return maps.incoming[maps.first[quad] :][: rows * columns, 0].reshape(rows, columns)
 
 
 FLOOR = [[0, 0, 0], [6, 0, 0], [6, 6, 0], [0, 6, 0]]
@@ -47,25 +47,28 @@ def panel(centre: tuple[float, float, float], side: float, radiance: float) -> L
 
 
 def test_small_panel_lights_the_floor_as_the_inverse_square_law_says() -> None:
-    """Irradiance under a small panel is radiance * area * cos^4 / height^2, to 1%, where nothing is in the way."""
+    """Irradiance under a small panel is radiance * area * cos^4 / height^2 where nothing is in the way."""
     maps = baked(room_of([FLOOR], (panel((3, 3, 3), 0.1, 50.0),), 0.0), bounces=0)
     incoming = grid(maps, 0)
     positions = np.linspace(0, 6, incoming.shape[0])
     offset = np.hypot(positions[:, None] - 3, positions[None] - 3)
     cosine = 3 / np.hypot(offset, 3)
-    np.testing.assert_allclose(incoming, 50 * 0.01 * cosine**4 / 9 / np.pi, rtol=0.01)
+    law = 50 * 0.01 * cosine**4 / 9 / np.pi
+    np.testing.assert_allclose(incoming[1:-1, 1:-1], law[1:-1, 1:-1], rtol=0.01)
+    # Smoothing mirrors the light at the edge of a quad, which flattens its slope there.
+    np.testing.assert_allclose(incoming, law, rtol=0.06)
 
 
 def test_light_shines_to_one_side_only() -> None:
     """A panel that shines down leaves a floor above it dark."""
     maps = baked(room_of([FLOOR], (panel((3, 3, -1), 1.0, 50.0),), 0.0), bounces=0)
-    assert not maps.texels.any()
+    assert not maps.incoming.any()
 
 
 def test_open_floor_receives_all_of_the_ambient_light() -> None:
     """Where nothing hides the surroundings, light over pi equals the ambient radiance."""
     maps = baked(room_of([FLOOR], (), 0.4))
-    np.testing.assert_allclose(maps.texels, 0.4, rtol=1e-6)
+    np.testing.assert_allclose(maps.incoming, 0.4, rtol=1e-6)
 
 
 def test_closed_furnace_is_lit_evenly_by_its_bounces() -> None:
@@ -73,15 +76,11 @@ def test_closed_furnace_is_lit_evenly_by_its_bounces() -> None:
     box = box_faces(np.zeros(3), np.full(3, 2.0), inward=True)
     world = room_of(box, (), 0.0)
     scene = QuadScene(world)
-    config = LightingConfig()
-    shape = lightmap_shapes(scene.bounds[:, 1], config)
-    first = np.cumsum(shape.prod(axis=1)) - shape.prod(axis=1)
-    texels = lighting._Texels(scene, first, shape)
-    hits = lighting._gather_hits(scene, texels, config)
+    texels = place_texels(scene, spacing=0.1, limit=10_000)
+    gather = gather_light(scene, texels, LightingConfig())
     even = np.ones((len(texels), 3), np.float32)
-    bounced = lighting._gathered(even, np.full((6, 3), 0.5), hits.hits, texels.quad)
-    np.testing.assert_allclose(bounced, 0.5, atol=1e-6)
-    assert hits.valid.all()
+    np.testing.assert_allclose(gather.bounced(even, 0.5 * even), 0.5, atol=1e-6)
+    assert gather.valid.all()
 
 
 def test_shadow_is_darker_than_the_lit_floor_and_has_a_soft_edge() -> None:
@@ -119,11 +118,12 @@ def test_baked_light_has_no_speckle() -> None:
     world = box_room()
     floor = grid(baked(world), 0)
     rough = floor[1:-1, 1:-1] - (floor[:-2, 1:-1] + floor[2:, 1:-1] + floor[1:-1, :-2] + floor[1:-1, 2:]) / 4
-    assert np.quantile(np.abs(rough), 0.9) < 0.01 * floor.mean()
+    # Without the smoothing over the interleaved patterns this is 1.6%.
+    assert np.median(np.abs(rough) / floor[1:-1, 1:-1]) < 0.005
 
 
 def test_number_of_texels_stays_within_its_bound() -> None:
     """A large hall gets coarser texels rather than more of them."""
     size = np.array([[200.0, 80.0]] * 6)
-    shape = lightmap_shapes(size, LightingConfig())
-    assert shape.prod(axis=1).sum() <= LightingConfig().max_texels
+    shape = grid_shapes(size, spacing=0.1, limit=150_000)
+    assert shape.prod(axis=1).sum() <= 150_000

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
 import numpy as np
 
 from generator.cameras import Cameras
 from generator.teachers.lighting import LightingConfig, bake
 from generator.teachers.quads import QuadScene
-from generator.teachers.shading import build_textures, centre_rays, shade, split_rays
+from generator.teachers.shading import centre_rays, plane_depth, shade, split_rays
+from generator.teachers.surfaces import build_surfaces, build_textures
 from generator.worlds.world import World
 
 
@@ -21,20 +25,8 @@ class RayCaster:
         self.classes = ("unlabelled", *world.labels)
         textures = build_textures(world.materials)
         light = bake(self.scene, world, textures.mean[world.material], lighting)
-        self._surfaces = (
-            self.scene.frames,
-            self.scene.bounds,
-            np.ascontiguousarray(world.uv_offset, np.float64),
-            np.ascontiguousarray(world.material, np.int64),
-        )
-        self._textures = (
-            textures.texels,
-            textures.offset,
-            textures.size,
-            textures.density,
-            textures.emission,
-        )
-        self._light = (light.texels, light.first, light.shape)
+        self._surfaces = build_surfaces(self.scene, world, textures, light)
+        self._texels, self._incoming = textures.texels, light.incoming
         self._sky = np.ascontiguousarray(world.ambient, np.float64)
         index = {label: number for number, label in enumerate(self.classes)}
         labels = np.array([index[instance.label] for instance in world.instances], np.uint8)
@@ -62,49 +54,47 @@ class RayCaster:
         rgb = np.empty((*shape, 3), np.uint8)
         depth = np.empty(shape, np.float32)
         quads = np.empty(shape, np.int32)
-        for f in range(len(cameras)):
-            pose, intrinsics = cameras.c2w[f], cameras.intrinsics[f]
-            quads[f], split, split_quads = self._trace(pose, intrinsics, shape[1:], supersample)
-            shade(
-                np.ascontiguousarray(pose[:3, :3], np.float64),
-                np.ascontiguousarray(pose[:3, 3], np.float64),
-                np.ascontiguousarray(intrinsics, np.float64),
-                quads[f],
-                split,
-                split_quads,
-                supersample,
-                self._surfaces,
-                self._textures,
-                self._light,
-                self._sky,
-                rgb[f],
-                depth[f],
+        with ThreadPoolExecutor(numba.get_num_threads()) as threads:
+            list(
+                threads.map(
+                    lambda f: self._render_one(cameras, f, supersample, rgb[f], depth[f], quads[f]),
+                    range(shape[0]),
+                )
             )
         return rgb, depth, self._labels[quads], self._instances[quads]
 
-    def _trace(
-        self, pose: np.ndarray, intrinsics: np.ndarray, shape: tuple[int, int], supersample: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the quad behind each pixel centre, and the quads behind the rays of pixels at edges.
+    def _render_one(
+        self,
+        cameras: Cameras,
+        f: int,
+        supersample: int,
+        rgb: np.ndarray,
+        depth: np.ndarray,
+        quads: np.ndarray,
+    ) -> None:
+        """Fill the picture of one camera.
 
-        A pixel whose neighbours all see its own quad is filled by that quad, so its further rays need no
-        search: their hits follow from the plane.
+        A pixel whose eight neighbours all see its own quad is filled by that quad, so its further rays need
+        no search: where they meet it follows from the plane.
         """
-        height, width = shape
-        rotation = np.ascontiguousarray(pose[:3, :3], np.float64)
+        height, width = cameras.height, cameras.width
+        rotation = np.ascontiguousarray(cameras.c2w[f, :3, :3], np.float64)
+        origin = np.ascontiguousarray(cameras.c2w[f, :3, 3], np.float64)
+        intrinsics = np.ascontiguousarray(cameras.intrinsics[f], np.float64)
         centres = np.empty((height * width, 3), np.float32)
-        centre_rays(rotation, intrinsics, height, width, centres)
-        quads = self.scene.first_quad(_repeat(pose[:3, 3], len(centres)), centres).reshape(height, width)
+        centre_rays(rotation, intrinsics, width, centres)
+        quads[:] = self.scene.first_quad(_repeat(origin, len(centres)), centres).reshape(height, width)
+        plane_depth(self._surfaces, origin, centres, quads.reshape(-1), depth.reshape(-1))
         pixels = np.flatnonzero(_at_edge(quads))
-        split = np.full(height * width, -1, np.int32)
-        split[pixels] = np.arange(len(pixels), dtype=np.int32)
+        split = np.full(height * width, -1, np.int64)
+        split[pixels] = np.arange(len(pixels))
         rays = np.empty((len(pixels) * supersample**2, 3), np.float32)
         split_rays(rotation, intrinsics, width, pixels, supersample, rays)
-        return (
-            quads,
-            split.reshape(height, width),
-            self.scene.first_quad(_repeat(pose[:3, 3], len(rays)), rays),
-        )
+        split_quads = self.scene.first_quad(_repeat(origin, len(rays)), rays)
+        shade(
+            rotation, origin, intrinsics, quads, split.reshape(height, width), split_quads, supersample,
+            self._surfaces, self._texels, self._incoming, self._sky, rgb,
+        )  # fmt: skip
 
 
 def _repeat(origin: np.ndarray, count: int) -> np.ndarray:
