@@ -59,17 +59,21 @@ def run(args: argparse.Namespace) -> int:
         raise LyraSimError(
             f"lyra-sim serve needs more packages ({error}): pip install 'lyra-sim[serve]'"
         ) from error
-    listener = bind(config.host, config.port)
-    try:
-        app = create_app(config)
-    except OSError as error:
-        raise LyraSimError(f"--data {config.data}: cannot be written ({error.strerror})") from error
-    host, port = listener.getsockname()[:2]
-    sys.stderr.write(f"lyra-sim serve: http://{f'[{host}]' if ':' in host else host}:{port} (page: /docs)\n")
-    sys.stderr.flush()
-    # Streams of events end with their job; at the end they must not keep the server from stopping.
-    settings = uvicorn.Config(app, log_level="warning", limit_concurrency=100, timeout_graceful_shutdown=2)
-    uvicorn.Server(settings).run(sockets=[listener])
+    with bind(config.host, config.port) as listener:
+        try:
+            app = create_app(config)
+        except OSError as error:
+            raise LyraSimError(f"--data {config.data}: cannot be written ({error.strerror})") from error
+        host, port = listener.getsockname()[:2]
+        sys.stderr.write(
+            f"lyra-sim serve: http://{f'[{host}]' if ':' in host else host}:{port} (page: /docs)\n"
+        )
+        sys.stderr.flush()
+        # Streams of events end with their job; they must not keep the server from stopping.
+        settings = uvicorn.Config(
+            app, log_level="warning", limit_concurrency=100, timeout_graceful_shutdown=2
+        )
+        uvicorn.Server(settings).run(sockets=[listener])
     return 0
 
 

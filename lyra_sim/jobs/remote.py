@@ -120,7 +120,12 @@ class Server:
         except OSError as error:
             raise JobError(f"{path}: cannot be read ({error.strerror})") from error
         with file:
-            headers = {"Content-Type": kind, "Content-Length": str(os.fstat(file.fileno()).st_size)}
+            size = os.fstat(file.fileno()).st_size
+            limit = self.call("/capabilities").get("max_upload_bytes")
+            # A server that refuses a body closes the connection, and the refusal may get lost under the sending.
+            if isinstance(limit, int) and size > limit:
+                raise JobError(f"{path} has {size} bytes; the server takes at most {limit} bytes")
+            headers = {"Content-Type": kind, "Content-Length": str(size)}
             with self.open("/uploads", method="POST", body=file, headers=headers) as answer:
                 return str(json.loads(answer.read(MAX_LINE_BYTES))["id"])
 

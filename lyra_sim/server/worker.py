@@ -31,7 +31,7 @@ from lyra_sim.server.store import ACTIVE, Job, JobState, JobStore
 
 SCENE = "scene.usdz"
 MIN_INTERVAL_S = 0.1
-"""Seconds between stored progress messages of one stage; a chattier child is thinned out."""
+"""Seconds between stored progress messages of one stage that bring no picture; a chattier child is thinned out."""
 
 _MARK = "LYRA_SIM_JOB"
 _log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class _Receiver:
         if isinstance(message, Progress):
             stage, when = self._last
             now = time.monotonic()
-            if message.stage == stage and now - when < MIN_INTERVAL_S:
+            if message.preview is None and message.stage == stage and now - when < MIN_INTERVAL_S:
                 return
             self._last = (message.stage, now)
             self._store.append(self._job, as_record(replace(message, preview=self._url(message.preview))))
