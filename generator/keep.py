@@ -1,0 +1,74 @@
+"""What `--keep` leaves: pictures, depth, cameras, Gaussians and the report, in the nerfstudio convention."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from generator.cameras import Cameras
+from generator.teachers.teacher import Clip, TeacherVideo
+from lyra_sim.files.ply import write_ply
+from lyra_sim.gaussians import Gaussians
+
+_OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Hold what goes into the folder."""
+
+    video: TeacherVideo
+    gaussians: Gaussians
+    """In the same world frame as the video's cameras."""
+    report: dict[str, Any]
+
+
+def write_keep(folder: Path, kept: Kept) -> None:
+    """Write `report.json`, `transforms.json`, `images/`, `depth/` and `gaussians.ply` into an empty folder."""
+    (folder / "images").mkdir()
+    (folder / "depth").mkdir()
+    clips = [(clip, "input") for clip in kept.video.clips]
+    if kept.video.held_out is not None:
+        clips.append((kept.video.held_out, "held_out"))
+    frames = [frame for clip, split in clips for frame in _write_clip(folder, clip, split)]
+    first = kept.video.clips[0].cameras
+    transforms = {
+        "camera_model": "OPENCV",
+        "w": first.width,
+        "h": first.height,
+        "units": "metres" if kept.video.metric else "unknown scale",
+        "up_axis": "Z",
+        "ply_file_path": "gaussians.ply",
+        "frames": frames,
+    }
+    (folder / "transforms.json").write_text(json.dumps(transforms, indent=1))
+    (folder / "report.json").write_text(json.dumps(kept.report, indent=1))
+    write_ply(folder / "gaussians.ply", kept.gaussians)
+
+
+def _write_clip(folder: Path, clip: Clip, split: str) -> list[dict[str, Any]]:
+    frames = []
+    for index, (rgb, depth) in enumerate(zip(clip.rgb, clip.depth, strict=True)):
+        stem = f"{clip.name}_{index:03d}"
+        Image.fromarray(rgb).save(folder / "images" / f"{stem}.png")
+        np.save(folder / "depth" / f"{stem}.npy", depth.astype(np.float32))
+        frames.append(_frame(clip.cameras, index, stem) | {"split": split})
+    return frames
+
+
+def _frame(cameras: Cameras, index: int, stem: str) -> dict[str, Any]:
+    fx, fy, cx, cy = (float(v) for v in cameras.intrinsics[index])
+    return {
+        "file_path": f"images/{stem}.png",
+        "depth_file_path": f"depth/{stem}.npy",
+        "fl_x": fx,
+        "fl_y": fy,
+        "cx": cx,
+        "cy": cy,
+        "transform_matrix": (cameras.c2w[index] @ _OPENCV_TO_OPENGL).tolist(),
+    }
