@@ -1,6 +1,17 @@
 """The 3D cache: what pictures with depth show from other cameras (GEN3C section 3)."""
 
+from generator.cache.align import align_depth
+from generator.cache.cache import Cache3D, Cache4D
 from generator.cache.fill import fill_holes
 from generator.cache.guide import warp_depth
+from generator.cache.picture import CacheConfig, CacheViews
 
-__all__ = ["fill_holes", "warp_depth"]
+__all__ = [
+    "Cache3D",
+    "Cache4D",
+    "CacheConfig",
+    "CacheViews",
+    "align_depth",
+    "fill_holes",
+    "warp_depth",
+]

@@ -1,133 +1,12 @@
-"""The 3D cache: pictures with depth, shown from other cameras (GEN3C section 3; Lyra section 3)."""
+"""The 3D cache: a few pictures with depth, shown from other cameras (GEN3C section 3; Lyra section 3)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from generator.cache.align import Alignment, align_depth
-from generator.cache.masking import any_corner, rasterize_depth, reliability_mask, sheet_triangles
-from generator.cache.unproject import project, transform, unproject
-from generator.cache.warp import splat
-
-
-@dataclass(frozen=True)
-class CacheConfig:
-    """Say how a cache treats its pictures."""
-
-    max_frames: int = 2
-    """Pictures that a cache keeps: the newest ones and always the first."""
-    max_spread: float = 0.05
-    """Spread of depth around a pixel above which it is not warped; 1 or more warps every pixel."""
-    foreground_masking: bool = True
-    """Whether surfaces torn at depth edges hide what shows through the gap."""
-    max_depth: float = 100.0
-    """Depth that everything farther is moved to, in units of the depth maps."""
-    clearance: float = 0.02
-    """How far behind the torn surface a point must lie to be hidden, as a share of the surface's depth."""
-    sheet_step: int = 4
-    """Pixels per vertex of the torn surface."""
-    frames_at_once: int = 2
-    """Target cameras that are warped together, which bounds the memory."""
-    official_quirks: bool = False
-    """Whether to reproduce what GEN3C's code does by accident: pixel centres at integers, one depth scale per pair
-    of frames, points on pixel centres counted twice, unknown depth splatted at the camera, an absolute clearance,
-    and the first picture's depth edges for all pictures."""
-
-
-@dataclass(frozen=True)
-class CacheViews:
-    """Hold what a cache shows from F cameras, one layer per picture in it, newest first."""
-
-    pixels: Tensor
-    """Colours in [-1, 1], -1 in holes, (F, N, 3, H, W)."""
-    depth: Tensor
-    """z-depth in the target cameras, 0 in holes, (F, N, H, W)."""
-    mask: Tensor
-    """Pixels that are covered, (F, N, H, W) bool."""
-
-
-@dataclass(frozen=True)
-class CachedPicture:
-    """Hold one picture of a cache as points of its camera."""
-
-    image: Tensor
-    """Colours in [-1, 1], (3, H, W)."""
-    points: Tensor
-    """Points in the picture's camera frame, (H, W, 3)."""
-    c2w: Tensor
-    """Pose of that camera, OpenCV axes, (4, 4) float64."""
-    weights: Tensor
-    """1 for pixels that are warped, (H, W)."""
-    torn: Tensor
-    """Pixels at depth edges, (H, W) bool."""
-
-    @classmethod
-    def from_depth(
-        cls,
-        image: Tensor,
-        depth: Tensor,
-        w2c: Tensor,
-        intrinsics: Tensor,
-        mask: Tensor | None,
-        config: CacheConfig,
-    ) -> CachedPicture:
-        """Lift a picture (3, H, W) with z-depth (H, W), seen from `w2c` (4, 4) with `intrinsics` (4,)."""
-        depth = torch.nan_to_num(depth, nan=config.max_depth).clamp(0, config.max_depth)
-        if mask is not None:
-            depth = torch.where(mask > 0.5, depth, 0)
-        weights = torch.ones_like(depth) if config.official_quirks else (depth > 0).to(depth)
-        if config.max_spread < 1:
-            weights = weights * reliability_mask(depth, max_spread=config.max_spread)
-        points = unproject(depth, intrinsics, pixel_center=_center(config))
-        return cls(image, points, torch.linalg.inv(w2c.double()), weights, ~reliability_mask(depth))
-
-
-def warp_picture(
-    picture: CachedPicture,
-    w2c: Tensor,
-    intrinsics: Tensor,
-    config: CacheConfig,
-    *,
-    torn: Tensor | None = None,
-) -> CacheViews:
-    """Show one picture from F cameras, with `w2c` (F, 4, 4) and `intrinsics` (F, 4), all at once."""
-    height, width = picture.weights.shape
-    poses = (w2c.double() @ picture.c2w).to(picture.points)
-    seen = transform(poses, picture.points)
-    pixels, z = project(seen, intrinsics, pixel_center=_center(config))
-    values = torch.cat(
-        [picture.image.flatten(1).expand(len(z), -1, -1), z.flatten(1)[:, None]],
-        dim=1,
-    )
-    average, hit = splat(
-        values,
-        pixels.flatten(1, 2),
-        z.flatten(1),
-        picture.weights.flatten()[None],
-        height=height,
-        width=width,
-        official_quirks=config.official_quirks,
-    )
-    depth = average[:, 3]
-    if config.foreground_masking:
-        sheet = _torn_surface(seen, picture.torn if torn is None else torn, intrinsics, config)
-        clearance = config.clearance * (1 if config.official_quirks else sheet)
-        hit = hit & ~((sheet > 0) & (sheet + clearance < depth))
-    image = torch.where(hit[:, None], average[:, :3], -1).clamp(-1, 1)
-    return CacheViews(image[:, None], torch.where(hit, depth, 0)[:, None], hit[:, None])
-
-
-def _torn_surface(seen: Tensor, torn: Tensor, intrinsics: Tensor, config: CacheConfig) -> Tensor:
-    height, width = torn.shape
-    size = (height // config.sheet_step, width // config.sheet_step)
-    vertices = F.interpolate(seen.permute(0, 3, 1, 2), size=size, mode="bilinear", align_corners=False)
-    cells = any_corner(F.interpolate(torn[None, None].float(), size=size, mode="nearest")[0, 0] > 0)
-    triangles = sheet_triangles(vertices.permute(0, 2, 3, 1), cells)
-    return rasterize_depth(triangles, intrinsics, height=height, width=width, pixel_center=_center(config))
+from generator.cache.picture import CacheConfig, CachedPicture, CacheViews, warp_picture
 
 
 class Cache3D:
@@ -246,8 +125,3 @@ def _join(views: list[CacheViews], dim: int) -> CacheViews:
         torch.cat([v.depth for v in views], dim),
         torch.cat([v.mask for v in views], dim),
     )
-
-
-def _center(config: CacheConfig) -> float:
-    """Return the coordinate of the first pixel's centre."""
-    return 0.0 if config.official_quirks else 0.5
