@@ -30,6 +30,7 @@ class ScanParameters(nn.Module):
 
     def forward(self, z: Tensor, xbc: Tensor, dt: Tensor, *, backend: ScanBackend = "auto") -> Tensor:
         """Return (B, L, 2 D) in token order, from the three parts of the projected tokens."""
+        assert self.conv1d.bias is not None
         xbc = conv_silu(xbc, self.conv1d.weight, self.conv1d.bias, reverse=self.reverse)
         x, b, c = xbc.split(self.widths, dim=-1)
         y = scan(

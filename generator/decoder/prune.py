@@ -23,14 +23,11 @@ def prune(
 ) -> Tensor:
     """Return the (B, K, 14) most opaque of (B, N, 14) Gaussians, most opaque first.
 
-    With a `random_share` that part of the K is drawn from the less opaque rest instead.
+    With a `random_share` that part of the K is drawn from the less opaque rest instead; all batch items
+    share one draw of ranks.
     """
-    return gaussians.gather(
-        1,
-        prune_indices(gaussians[..., OPACITY], ratio, random_share=random_share, generator=generator)[
-            ..., None
-        ].expand(-1, -1, gaussians.shape[-1]),
-    )
+    kept = prune_indices(gaussians[..., OPACITY], ratio, random_share=random_share, generator=generator)
+    return gaussians.gather(1, kept[..., None].expand(-1, -1, gaussians.shape[-1]))
 
 
 def prune_indices(
@@ -45,8 +42,5 @@ def prune_indices(
         return order[:, : keep_count(total, ratio)]
     top = int(total * (1 - ratio) * (1 - random_share))
     drawn = int(total * (1 - ratio) * random_share)
-    picks = [
-        torch.randperm(total - top, generator=generator, device=opacities.device)[:drawn]
-        for _ in range(len(opacities))
-    ]
-    return torch.cat([order[:, :top], order[:, top:].gather(1, torch.stack(picks))], dim=1)
+    picks = torch.randperm(total - top, generator=generator, device=opacities.device)[:drawn]
+    return torch.cat([order[:, :top], order[:, top:][:, picks]], dim=1)

@@ -1,0 +1,106 @@
+"""Bring tokenizer latents, Plücker maps and time maps into the form and order the decoder expects.
+
+`encode` stands for any tokenizer encoder: it takes videos (B, T, 3, H, W) and returns latents
+(B, t, C, h, w) with t = (T - 1) / 8 + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from generator.decoder.config import DecoderConfig
+from generator.decoder.inputs import direct_plucker, per_view
+from generator.decoder.rays import frames_to_latent_channels, plucker_maps
+from generator.decoder.time_maps import embed_times, spread_times
+
+Encode = Callable[[Tensor], Tensor]
+
+SIGMA_DATA = 0.5
+"""Scale of GEN3C's diffusion space: latents there have this standard deviation."""
+
+
+def denormalize_latents(
+    latents: Tensor, mean: Tensor, std: Tensor, *, sigma_data: float = SIGMA_DATA
+) -> Tensor:
+    """Turn latents that GEN3C stored in its diffusion space into raw tokenizer latents.
+
+    Args:
+        latents: Stored latents, channel before time as on disk, (V, C, t, h, w).
+        mean: The tokenizer's `mean_std.pt`, per channel and latent frame, (C, t) or with axes of 1.
+        std: As `mean`.
+        sigma_data: Scale of the diffusion space.
+
+    Returns:
+        Raw latents, time before channel and views joined, (V*t, C, h, w).
+    """
+    channels, frames = latents.shape[1:3]
+    mean, std = (x.reshape(1, channels, frames, 1, 1) for x in (mean, std))
+    return (latents / sigma_data * std + mean).transpose(1, 2).flatten(0, 1)
+
+
+def encode_plucker_maps(encode: Encode, maps: Tensor, views: int) -> Tensor:
+    """Encode full-resolution Plücker maps (B, V*T, 6, H, W) as latents (B, V*t, 2*C, h, w).
+
+    Moment and direction each go through the encoder as a video of three channels, unchanged: not mapped
+    to [-1, 1]. Clips go one at a time, because an encoder at full size needs the memory.
+    """
+
+    def encode_clips(clips: Tensor) -> Tensor:
+        encoded = [
+            torch.cat([encode(clip[:, :3].unsqueeze(0)), encode(clip[:, 3:].unsqueeze(0))], dim=2)
+            for clip in clips
+        ]
+        return torch.cat(encoded)
+
+    return per_view(maps, views, encode_clips)
+
+
+def plucker_latents(
+    config: DecoderConfig,
+    c2w: Tensor,
+    intrinsics: Tensor,
+    image_size: tuple[int, int],
+    *,
+    views: int,
+    encode: Encode | None = None,
+) -> Tensor:
+    """Return what `patch_plucker_embed` takes, from cameras as in `build_inputs`.
+
+    Decoders with `plucker_embedding_vae` need `encode`; the others take the maps directly.
+    """
+    if not config.plucker_embedding_vae:
+        return direct_plucker(config, c2w, intrinsics, image_size, views)
+    assert encode is not None
+    return encode_plucker_maps(encode, plucker_maps(c2w, intrinsics, image_size), views)
+
+
+def encode_time_maps(encode: Encode, times: Tensor, target: Tensor, size: tuple[int, int]) -> Tensor:
+    """Encode embedded times (B, T, 3) and the embedded target (B, 1, 3) as latents (B, t+1, C, h, w).
+
+    The numbers fill the image and go from [0, 1] to [-1, 1]; the target is a video of one frame.
+    """
+    return torch.cat([encode(2 * spread_times(part, size) - 1) for part in (times, target)], dim=1)
+
+
+def time_latents(
+    config: DecoderConfig,
+    times: Tensor,
+    target: Tensor,
+    image_size: tuple[int, int],
+    *,
+    encode: Encode | None = None,
+) -> Tensor:
+    """Return what the time embeddings take, (B, t+1, C, h, w), from normalised times (B, T) and target (B, 1).
+
+    Decoders with `time_embedding_vae` need `encode`; the others take the maps directly.
+    """
+    embedded, embedded_target = embed_times(times), embed_times(target)
+    if config.time_embedding_vae:
+        assert encode is not None
+        return encode_time_maps(encode, embedded, embedded_target, image_size)
+    height, width = (side // config.space_compression for side in image_size)
+    parts = [2 * spread_times(part, (height, width)) - 1 for part in (embedded, embedded_target)]
+    return torch.cat([frames_to_latent_channels(part, config.time_compression) for part in parts], dim=1)
