@@ -17,7 +17,7 @@ from generator.worlds.mesh import Emitter
 from generator.worlds.scene import Scene
 from generator.worlds.world import Light, World
 
-TARGET = 0.24
+TARGET = 0.28
 """Mean linear radiance that the conditioning view is exposed to, lamps left out."""
 OPENNESS = 0.75
 """Typical share of the surroundings that a surface sees, for metering only."""
@@ -37,11 +37,13 @@ def expose(world: World, scene: Scene) -> World:
     emitters = [replace(emitter, radiance=emitter.radiance * tint) for emitter in scene.mesh.emitters]
     albedo, irradiance = _meter(world, emitters)
     ambient = tint * np.asarray(scene.tint)
-    direct_mean = float((albedo * irradiance / np.pi).mean())
+    reflected = float(albedo.mean())
+    # The ray caster follows two bounces; closed rooms return about their mean albedo at each.
+    direct_mean = float((albedo * irradiance / np.pi).mean()) * (1.0 + reflected + reflected**2)
     ambient_mean = float((albedo * ambient).mean()) * OPENNESS
     level = TARGET * BRIGHTNESS[scene.words.brightness]
     # The albedo is partly kept in the exposure: dark rooms should look darker than light ones.
-    level *= float(np.clip(albedo.mean() / 0.3, 0.6, 1.3)) ** 0.5
+    level *= float(np.clip(reflected / 0.3, 0.6, 1.3)) ** 0.5
     gain = (1.0 - scene.ambient) * level / max(direct_mean, 1e-9)
     lit = [replace(emitter, radiance=emitter.radiance * gain) for emitter in emitters]
     materials = list(world.materials)

@@ -68,7 +68,7 @@ def steel(colour: RGB, variant: int = 0) -> Material:
 def enamel(colour: RGB, variant: int = 0) -> Material:
     """Return painted steel with worn, darker patches."""
     worn = np.clip(noise(7, 7, variant) - 1.3, 0.0, 1.0)
-    return _material("enamel", colour, variant, 1.4, 1.0 + 0.06 * noise(24, 24, variant) - 0.35 * worn)
+    return _material("enamel", colour, variant, 1.4, 1.0 + 0.06 * noise(24, 24, variant) - 0.2 * worn)
 
 
 @lru_cache(maxsize=256)
@@ -165,7 +165,7 @@ def ceiling_tiles(colour: RGB, variant: int = 0) -> Material:
 def carpet(colour: RGB, variant: int = 0) -> Material:
     """Return carpet tiles of 50 cm with the pile turned from tile to tile."""
     tone, edge_u, edge_v = cells(4, 4, 0.0, variant)
-    gain = 1.0 + 0.07 * tone + 0.07 * noise(4, 4, variant) - 0.08 * joint(np.minimum(edge_u, edge_v), 2.0)
+    gain = 1.0 + 0.07 * tone + 0.045 * noise(5, 5, variant) - 0.08 * joint(np.minimum(edge_u, edge_v), 2.0)
     return _material("carpet", colour, variant, 2.0, gain)
 
 

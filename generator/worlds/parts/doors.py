@@ -7,6 +7,7 @@ import numpy as np
 from generator.worlds import textures
 from generator.worlds.colours import NAMED, mix, pick, shade
 from generator.worlds.mesh import Part
+from generator.worlds.parts.shell import Hole
 from generator.worlds.scene import Scene
 from generator.worlds.world import Material
 
@@ -66,6 +67,16 @@ def build_shutter(wall: Part, scene: Scene, *, width: float, height: float) -> N
         part.box((x, -0.13, 0), (x + 0.12, 0, 1.2), hazard)
     part.box((-width / 2 - 0.12, -0.35, height), (width / 2 + 0.12, 0, height + 0.35), steel)
     part.box((-width / 2, -0.07, 0), (width / 2, -0.05, 0.08), textures.plastic(NAMED["black"]))
+
+
+def build_windows(wall: Part, scene: Scene, holes: list[Hole], *, panes: int = 2, power: float = 1.0) -> None:
+    """Build a window in every opening of a wall that does not reach the floor."""
+    for low, high, sill, top in holes:
+        if sill > 0:
+            place = wall.at(((low + high) / 2, 0, 0))
+            build_window(
+                place, scene, width=high - low, height=top - sill, sill=sill, panes=panes, power=power
+            )
 
 
 def build_window(

@@ -6,7 +6,7 @@ import numpy as np
 
 from generator.worlds import textures
 from generator.worlds.colours import NAMED, RGB, pick, shade
-from generator.worlds.mesh import Part
+from generator.worlds.mesh import Part, yaw_matrix
 from generator.worlds.parts.goods import build_carton, build_crate
 from generator.worlds.parts.office import build_screen
 from generator.worlds.scene import Scene
@@ -21,38 +21,34 @@ ROBOT: tuple[RGB, ...] = (
 )
 
 
-def build_robot_arm(frame: Part, scene: Scene, *, reach: float = 1.5) -> None:
+def build_robot_arm(frame: Part, scene: Scene, *, reach: float = 1.5, plinth: float = 0.25) -> None:
     """Stand a six-axis arm on a plinth at the origin; it reaches towards -y."""
     rng = scene.rng
     colour = scene.colour(*ROBOT)
     paint, dark = textures.enamel(colour, scene.variant()), textures.enamel((0.16, 0.17, 0.18), 1)
     part = frame.add("robot_arm")
-    part.block((0, 0, 0), (0.7, 0.7, 0.25), dark)
-    part.cylinder((0, 0, 0.25), (0, 0, 0.45), 0.28, paint, sides=14)
-    part.cylinder((0, 0, 0.45), (0, 0, 0.7), 0.2, paint, sides=14)
-    lean, bend = float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.2, 0.6))
-    arm = part.tilted(_turn_z(float(rng.uniform(-0.9, 0.9))), (0, 0, 0.7))
+    base = 0.13 * reach
+    part.block((0, 0, 0), (4.2 * base, 4.2 * base, plinth), dark)
+    part.cylinder((0, 0, plinth), (0, 0, plinth + base), 1.5 * base, paint, sides=14)
+    part.cylinder((0, 0, plinth + base), (0, 0, plinth + 2.2 * base), 1.1 * base, paint, sides=14)
+    lean, bend = float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.35, 0.5))
+    turn = float(rng.uniform(0.4, 1.3)) * (1 if rng.random() < 0.5 else -1)
+    arm = part.tilted(yaw_matrix(turn), (0, 0, plinth + 2.2 * base))
     shoulder = np.array([0.0, 0.0, 0.05])
     elbow = shoulder + 0.55 * reach * np.array([0, -np.sin(lean), np.cos(lean)])
     wrist = elbow + 0.55 * reach * np.array([0, -np.cos(bend), -np.sin(bend)])
     tip = wrist + np.array([0, -0.12, -0.22])
     across = np.array([1.0, 0, 0])
-    arm.cylinder(shoulder - 0.22 * across, shoulder + 0.22 * across, 0.17, dark, sides=14)
-    for x in (-0.15, 0.15):
-        arm.beam(shoulder + x * across, elbow + x * across, 0.1, 0.2, paint)
-    arm.cylinder(elbow - 0.2 * across, elbow + 0.2 * across, 0.15, dark, sides=14)
-    arm.beam(elbow + np.array([0, 0.18, 0.05]), wrist, 0.19, 0.19, paint)
-    arm.cylinder(wrist - 0.11 * across, wrist + 0.11 * across, 0.11, dark, sides=12)
-    arm.cylinder(wrist, tip, 0.07, paint, sides=10)
-    arm.block(tip - np.array([0, 0, 0.08]), (0.26, 0.1, 0.07), dark)
-    for x in (-0.1, 0.1):
-        arm.block((x, tip[1], tip[2] - 0.2), (0.03, 0.06, 0.13), textures.steel((0.6, 0.61, 0.62)))
-
-
-def _turn_z(angle: float) -> np.ndarray:
-    """Return the rotation about z, (3, 3)."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    arm.cylinder(shoulder - 1.3 * base * across, shoulder + 1.3 * base * across, base, dark, sides=14)
+    for x in (-0.85 * base, 0.85 * base):
+        arm.beam(shoulder + x * across, elbow + x * across, 0.6 * base, 1.2 * base, paint)
+    arm.cylinder(elbow - 1.2 * base * across, elbow + 1.2 * base * across, 0.85 * base, dark, sides=14)
+    arm.beam(elbow + np.array([0, 0.9 * base, 0.2 * base]), wrist, 1.1 * base, 1.1 * base, paint)
+    arm.cylinder(wrist - 0.65 * base * across, wrist + 0.65 * base * across, 0.6 * base, dark, sides=12)
+    arm.cylinder(wrist, tip, 0.4 * base, paint, sides=10)
+    arm.block(tip - np.array([0, 0, 0.08]), (0.3, 0.12, 0.08), dark)
+    for x in (-0.12, 0.12):
+        arm.block((x, tip[1], tip[2] - 0.22), (0.035, 0.07, 0.15), textures.steel((0.6, 0.61, 0.62)))
 
 
 def build_conveyor(
@@ -163,16 +159,18 @@ def build_fence(frame: Part, scene: Scene, *, length: float, height: float = 1.9
     """Build a safety fence of posts and bars along x from the origin."""
     part = frame.add("fence")
     post = textures.enamel(pick(scene.taste, (NAMED["yellow"], NAMED["yellow"], scene.accent)), 1)
-    bar = textures.plastic((0.2, 0.2, 0.21))
     count = max(1, round(length / 1.5))
     for x in np.linspace(0, length, count + 1):
-        part.block((x, 0, 0), (0.06, 0.06, height), post)
-    for z in (0.18, height - 0.06):
-        part.beam((0, 0, z), (length, 0, z), 0.03, 0.04, post)
-    for x in np.arange(0.15, length, 0.15):
-        part.block((x, 0, 0.18), (0.016, 0.016, height - 0.24), bar, faces="xXyY")
-    for z in np.linspace(0.18, height, 5)[1:-1]:
-        part.beam((0, 0, z), (length, 0, z), 0.016, 0.016, bar)
+        part.block((x, 0, 0), (0.07, 0.07, height), post)
+    for z in (0.15, 0.55 * height, height - 0.06):
+        part.beam((0, 0, z), (length, 0, z), 0.04, 0.05, post)
+    if scene.rng.random() < 0.5:
+        panel = textures.plastic(shade(scene.accent, 0.9) if scene.rng.random() < 0.4 else (0.30, 0.32, 0.34))
+        part.box((0, -0.01, 0.15), (length, 0.01, 0.5 * height), panel, faces="yYZ")
+        return
+    bar = textures.plastic((0.2, 0.2, 0.21))
+    for x in np.arange(0.25, length - 0.1, 0.25):
+        part.block((x, 0, 0.15), (0.025, 0.025, height - 0.2), bar, faces="xXyY")
 
 
 def build_control_cabinet(
@@ -221,3 +219,24 @@ def build_pipe(
     for share in (0.15, 0.5, 0.85):
         middle = a + share * (b - a)
         part.cylinder(middle - 0.03 * along, middle + 0.03 * along, 1.35 * radius, material, sides=10)
+
+
+def build_workbench(wall: Part, scene: Scene, *, width: float = 1.8) -> Part:
+    """Build a workbench with a tool board against a wall frame; return a frame on the middle of its top."""
+    part = wall.add("table")
+    wood = textures.wood(pick(scene.taste, ((0.66, 0.50, 0.33), (0.55, 0.40, 0.26))), scene.variant())
+    paint = textures.enamel(
+        pick(scene.taste, (scene.accent, (0.4, 0.43, 0.46), NAMED["blue"])), scene.variant()
+    )
+    part.box((-width / 2, -0.75, 0.84), (width / 2, 0, 0.9), wood)
+    for x in (-width / 2 + 0.05, width / 2 - 0.13):
+        part.box((x, -0.7, 0), (x + 0.08, -0.62, 0.84), paint, faces="xXyY")
+        part.box((x, -0.1, 0), (x + 0.08, -0.02, 0.84), paint, faces="xXyY")
+    part.box((width / 2 - 0.65, -0.68, 0.4), (width / 2 - 0.14, -0.05, 0.84), paint, faces="xXyzZ")
+    part.box((-width / 2, -0.7, 0.2), (width / 2, -0.05, 0.24), paint)
+    part.box((-width / 2, -0.05, 1.1), (width / 2, -0.02, 1.95), paint, faces="xXyzZ")
+    for i in range(int(4 + 8 * scene.clutter)):
+        x, z = scene.rng.uniform(-0.45, 0.42) * width, scene.rng.uniform(1.2, 1.7)
+        tool = textures.plastic((NAMED["red"], NAMED["black"], NAMED["grey"], NAMED["yellow"])[i % 4])
+        part.box((x, -0.075, z), (x + 0.035, -0.05, z + scene.rng.uniform(0.12, 0.22)), tool, faces="xXyzZ")
+    return wall.at((0, -0.4, 0.9))

@@ -48,6 +48,18 @@ class Room:
         return part.at(at, yaw), extent
 
 
+def hole_row(
+    extent: float, count: int, *, width: float, sill: float, height: float, margin: float = 0.6
+) -> list[Hole]:
+    """Space equal openings evenly along a wall of `extent` [m]; fewer if they do not fit."""
+    while count > 1 and count * (width + 0.3) > extent - 2 * margin:
+        count -= 1
+    width = min(width, extent - 2 * margin)
+    pitch = (extent - 2 * margin) / count
+    middles = [margin + (i + 0.5) * pitch for i in range(count)]
+    return [(middle - width / 2, middle + width / 2, sill, sill + height) for middle in middles]
+
+
 def build_room(scene: Scene, room: Room, *, wall: Material, floor: Material, ceiling: Material) -> None:
     """Build floor, ceiling and four walls, all facing inwards."""
     low, high = (room.left, room.back), (room.right, room.front)

@@ -46,4 +46,4 @@ def build_column(
     ink = NAMED["white"] if sum(band) < 1.8 else NAMED["black"]
     for i in range(4):
         face = part.at((0, 0, 1.28), i * np.pi / 2)
-        write(face.at((0, -width / 2 - 0.006, 0)), text, min(0.34, 0.62 * width), ink)
+        write(face.at((0, -width / 2 - 0.006, 0)), text, 0.36 * width, ink)
