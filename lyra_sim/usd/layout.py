@@ -7,12 +7,17 @@ meshes of one tiny triangle. Meshes rather than geometry subsets, because every 
 labels on meshes, and because subsets would need the same number of prims. The collider comes first and
 is one mesh, since Isaac Lab's terrain importer takes the first mesh of a file.
 
-    /World                       Xform, default prim, variant set `proxy` (hidden, shown)
+    /World                       Xform, default prim, variant set `proxy` (hidden, shown), for target `both`
+                                 also variant set `splats` (isaac-6, isaac-5)
     /World/collider              Mesh, invisible, collision APIs
     /World/proxy                 Xform
     /World/proxy/part_00 ... 31  Mesh, matte, one semantic class each
-    /World/splats                Xform, holds the offset of the splats in double precision
-    /World/splats/gaussians      ParticleField3DGaussianSplat
+    /World/splats                Xform
+    /World/splats/gaussians      ParticleField3DGaussianSplat (isaac-6)
+    /World/splats/volume         Volume with its two NuRec field assets (isaac-5)
+
+The proxy starts hidden, since drawn in front of the splats it would replace the picture in every stage that does
+not know matte objects; the variant `shown` gives depth, normals, labels and, in NuRec, shadows.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ COLLIDER = "/World/collider"
 PROXY = "/World/proxy"
 SPLATS = "/World/splats"
 GAUSSIANS = "/World/splats/gaussians"
+VOLUME = "/World/splats/volume"
 
 PROXY_SLOTS = 32
 """Number of labelled meshes; the classes with the fewest faces share the last one when there are more."""
@@ -36,6 +42,7 @@ CUSTOM_DATA = "lyra_sim"
 """Key of our dictionary in the layer's and the default prim's custom data."""
 
 ROOT_LAYER = "scene.usdc"
+PAYLOAD = "scene.nurec"
 PROVENANCE = "provenance.json"
 
 

@@ -11,13 +11,16 @@ EXTENT_SIGMAS = 3.0
 """Renderers cull by the extent, so it reaches this many standard deviations past the centres."""
 
 
-def author_particles(stage: Usd.Stage, path: str, gaussians: Gaussians) -> None:
-    """Define the particle field at `path`, in the local frame of its parent.
+def author_particles(
+    stage: Usd.Stage, path: str, gaussians: Gaussians, offset: tuple[float, float, float]
+) -> None:
+    """Define the particle field at `path`, its local origin at `offset` [m] in the parent, in double precision.
 
     Every attribute is the float one, and the SH attribute carries element size and vertex interpolation:
     NVIDIA's rule VG.035 asks for both.
     """
     field = UsdVol.ParticleField3DGaussianSplat.Define(stage, path)
+    field.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(*offset))
     field.CreatePositionsAttr(vec3(gaussians.means))
     # A Vt quaternion array lies in memory as xyzw.
     xyzw = np.ascontiguousarray(gaussians.rotations[:, [1, 2, 3, 0]], np.float32)

@@ -6,27 +6,44 @@ import errno
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pxr import Sdf, Tf, Usd, UsdGeom, UsdPhysics
 
 from lyra_sim.atomic import atomic_path
 from lyra_sim.errors import LyraSimError
+from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import Scene
+from lyra_sim.transform import Similarity
 from lyra_sim.usd import layout
 from lyra_sim.usd.custom_data import to_custom_data
 from lyra_sim.usd.meshes import author_collider, author_proxy
+from lyra_sim.usd.nurec import write_payload
 from lyra_sim.usd.package import write_package
 from lyra_sim.usd.particles import author_particles
+from lyra_sim.usd.volume import RENDER_SETTINGS, author_volume
 
-Target = Literal["isaac-6"]
-TARGETS: tuple[Target, ...] = ("isaac-6",)
+Target = Literal["isaac-6", "isaac-5", "both"]
+TARGETS: tuple[Target, ...] = ("isaac-6", "isaac-5", "both")
+
+FAR = 4096.0
+"""Distance from the origin [m] beyond which float32 centres are coarser than half a millimetre."""
 
 
-def write_usdz(path: str | Path, scene: Scene, *, target: Target = "isaac-6") -> None:
+def write_usdz(
+    path: str | Path, scene: Scene, *, target: Target = "isaac-6", collider_approximation: str = "none"
+) -> None:
     """Write `scene` as a USDZ package that Isaac Sim loads; the same scene gives the same bytes.
+
+    Args:
+        path: File to write, `*.usdz`.
+        scene: Scene in metres, Z up.
+        target: `isaac-6` for an OpenUSD particle field, `isaac-5` for a NuRec volume, `both` for a variant set
+            `splats` with one of each.
+        collider_approximation: Token of `physics:approximation`, such as `none` or `convexDecomposition`.
 
     Raises:
         LyraSimError: The scene is empty or not finite, the name does not end in `.usdz`, the package would
@@ -39,34 +56,74 @@ def write_usdz(path: str | Path, scene: Scene, *, target: Target = "isaac-6") ->
         raise LyraSimError(f"unknown target {target!r}; known are {', '.join(TARGETS)}")
     scene.gaussians.checked("the scene")
     with atomic_path(path) as temporary, _folder_beside(path) as folder:
-        root = Path(folder) / layout.ROOT_LAYER
-        _write_layer(root, scene)
+        root, payload = Path(folder) / layout.ROOT_LAYER, Path(folder) / layout.PAYLOAD
+        _write_layer(root, payload, scene, target, collider_approximation)
+        members: list[tuple[str, bytes | Path]] = [(layout.ROOT_LAYER, root)]
+        if payload.exists():
+            members.append((layout.PAYLOAD, payload))
         provenance = json.dumps(_plain(scene.provenance), indent=2, sort_keys=True) + "\n"
-        write_package(temporary, [(layout.ROOT_LAYER, root), (layout.PROVENANCE, provenance.encode())])
+        write_package(temporary, [*members, (layout.PROVENANCE, provenance.encode())])
 
 
 def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f".{path.stem}-", suffix=".part", dir=path.absolute().parent)
 
 
-def _write_layer(path: Path, scene: Scene) -> None:
+def _write_layer(path: Path, payload: Path, scene: Scene, target: Target, approximation: str) -> None:
     layer = Sdf.Layer.CreateAnonymous(".usdc")
     stage = Usd.Stage.Open(layer)
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    world = UsdGeom.Xform.Define(stage, layout.WORLD)
-    stage.SetDefaultPrim(world.GetPrim())
-    Usd.ModelAPI(world.GetPrim()).SetKind("component")
-    world.GetPrim().SetCustomDataByKey(layout.CUSTOM_DATA, to_custom_data(_prim_data(scene)))
-    layer.customLayerData = {layout.CUSTOM_DATA: to_custom_data(_plain(scene.provenance))}
-    author_collider(stage, scene.collider)
+    world = UsdGeom.Xform.Define(stage, layout.WORLD).GetPrim()
+    stage.SetDefaultPrim(world)
+    Usd.ModelAPI(world).SetKind("component")
+    world.SetCustomDataByKey(layout.CUSTOM_DATA, to_custom_data(_prim_data(scene)))
+    settings = {} if target == "isaac-6" else {"renderSettings": RENDER_SETTINGS}
+    layer.customLayerData = {layout.CUSTOM_DATA: to_custom_data(_plain(scene.provenance)), **settings}
+    author_collider(stage, scene.collider, approximation=approximation)
     author_proxy(stage, scene.proxy)
-    _author_proxy_variants(world.GetPrim(), stage)
-    splats = UsdGeom.Xform.Define(stage, layout.SPLATS)
-    splats.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set((0.0, 0.0, 0.0))
-    author_particles(stage, layout.GAUSSIANS, scene.gaussians)
+    UsdGeom.Xform.Define(stage, layout.SPLATS)
+    _author_splats(stage, scene.gaussians, target, payload)
+    _author_variants(
+        world, "proxy", {"hidden": lambda: _hide_proxy(stage), "shown": lambda: _show_proxy(stage)}
+    )
+    # Prims of a variant come before those of the layer unless told otherwise.
+    world.SetChildrenReorder([p.rsplit("/", 1)[1] for p in (layout.COLLIDER, layout.PROXY, layout.SPLATS)])
     _export(layer, path)
+
+
+def _author_splats(stage: Usd.Stage, gaussians: Gaussians, target: Target, payload: Path) -> None:
+    """Author the form or forms of the splats that `target` needs."""
+    forms: dict[str, Callable[[], None]] = {
+        "isaac-6": lambda: _author_particles(stage, gaussians),
+        "isaac-5": lambda: _author_volume(stage, gaussians, payload),
+    }
+    if target == "both":
+        # Two forms in one stage would both show, so only the chosen variant holds its prims.
+        _author_variants(stage.GetDefaultPrim(), "splats", forms)
+    else:
+        forms[target]()
+
+
+def _author_particles(stage: Usd.Stage, gaussians: Gaussians) -> None:
+    centre = middle(gaussians) if np.abs(gaussians.means).max() > FAR else np.zeros(3)
+    author_particles(
+        stage, layout.GAUSSIANS, Similarity(translation=-centre).gaussians(gaussians), tuple(centre)
+    )
+
+
+def _author_volume(stage: Usd.Stage, gaussians: Gaussians, payload: Path) -> None:
+    centre = middle(gaussians)
+    local = Similarity(translation=-centre).gaussians(gaussians)
+    write_payload(payload, local)
+    author_volume(stage, layout.VOLUME, local, tuple(centre), layout.PAYLOAD)
+
+
+def middle(gaussians: Gaussians) -> np.ndarray:
+    """Return the middle of the centres' box in whole metres, (3,), where local coordinates are smallest."""
+    means = gaussians.means
+    return np.round((means.min(axis=0).astype(np.float64) + means.max(axis=0)) / 2)
 
 
 def _export(layer: Sdf.Layer, path: Path) -> None:
@@ -81,19 +138,23 @@ def _export(layer: Sdf.Layer, path: Path) -> None:
         raise OSError(errno.EIO, "USD could not write the layer")
 
 
-def _author_proxy_variants(world: Usd.Prim, stage: Usd.Stage) -> None:
-    """Let users show the proxy (for depth, labels and shadow passes) with a variant instead of an edit."""
-    variants = world.GetVariantSets().AddVariantSet("proxy")
-    for name, visibility in (("hidden", UsdGeom.Tokens.invisible), ("shown", UsdGeom.Tokens.inherited)):
-        variants.AddVariant(name)
-        variants.SetVariantSelection(name)
+def _author_variants(prim: Usd.Prim, name: str, forms: dict[str, Callable[[], None]]) -> None:
+    """Author a variant set with one variant per form and choose the first."""
+    variants = prim.GetVariantSets().AddVariantSet(name)
+    for form, author in forms.items():
+        variants.AddVariant(form)
+        variants.SetVariantSelection(form)
         with variants.GetVariantEditContext():
-            UsdGeom.Imageable(stage.GetPrimAtPath(layout.PROXY)).CreateVisibilityAttr(visibility)
-    variants.SetVariantSelection("hidden")
-    # Prims of a variant come before those of the layer unless told otherwise.
-    world.SetChildrenReorder(
-        [path.rsplit("/", 1)[1] for path in (layout.COLLIDER, layout.PROXY, layout.SPLATS)]
-    )
+            author()
+    variants.SetVariantSelection(next(iter(forms)))
+
+
+def _hide_proxy(stage: Usd.Stage) -> None:
+    UsdGeom.Imageable(stage.GetPrimAtPath(layout.PROXY)).CreateVisibilityAttr(UsdGeom.Tokens.invisible)
+
+
+def _show_proxy(stage: Usd.Stage) -> None:
+    UsdGeom.Imageable(stage.GetPrimAtPath(layout.PROXY)).CreateVisibilityAttr(UsdGeom.Tokens.inherited)
 
 
 def _prim_data(scene: Scene) -> dict[str, object]:
