@@ -27,6 +27,10 @@ class CacheMaps:
     distance: Tensor
     """The same depth as distance along the unit ray [scene units], (B, V*T, H/f, W/f)."""
 
+    def select(self, items: slice) -> CacheMaps:
+        """Return the maps of some batch items."""
+        return CacheMaps(self.depth[items], self.mask[items], self.distance[items])
+
 
 class CacheEmbed(nn.Module):
     """Turn cache maps into tokens; no norm, so that absolute depth survives, and zero at the start."""

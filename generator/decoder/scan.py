@@ -25,7 +25,7 @@ CHUNK = 64
 SEGMENT = 16
 """Chunks that are worked on together: their temporaries should fit a core's cache."""
 _TINY = 1e-30
-"""Smallest step dt that the chunked form tells from zero; it takes its logarithm."""
+"""Smallest step dt that the chunked form tells from zero; its adjoint divides by dt."""
 
 
 def scan(
@@ -154,7 +154,7 @@ class _Segment:
 
     With l the sum of dt*a from a chunk's first token (in scan order) on, token j reaches a later token i
     of its chunk through exp(l_i - l_j) dt_j c_i.b_j, and the chunk's end through exp(l_end - l_j) dt_j.
-    The exponents are formed before exp, because exp(-l_j) alone overflows; dt_j enters as a logarithm.
+    The difference comes before the exponential: exp(-l_j) alone overflows, and on the diagonal it is 0.
     """
 
     def __init__(
@@ -166,17 +166,17 @@ class _Segment:
         self.order = range(len(self.x))[:: -1 if reverse else 1]
         self.last = 0 if reverse else -1
         self.log_decay = _cumulate(self.dt * a, from_end=reverse)
-        self.log_weight = self.dt.log() - self.log_decay
         self.decay = torch.exp(self.log_decay)[..., None]
-        self.to_end = torch.exp(self.log_decay[:, self.last, None] + self.log_weight)[..., None]
+        to_end = torch.exp(self.log_decay[:, self.last, None] - self.log_decay)
+        self.to_end = to_end.mul_(self.dt)[..., None]
         self.chunk_decay = self.decay[:, self.last].expand(-1, -1, x.shape[-1]).flatten(1)
 
     def reach(self) -> Tensor:
         """Return the weight of token j at token i, zero where j comes later, (H, K, Q, Q)."""
-        rows, columns = (t.permute(2, 0, 1).contiguous() for t in (self.log_decay, self.log_weight))
-        reach = rows[..., None] + columns[..., None, :]
+        log_decay, dt = (t.permute(2, 0, 1).contiguous() for t in (self.log_decay, self.dt))
+        reach = log_decay[..., None] - log_decay[..., None, :]
         reach.add_(_future(reach.shape[-1], self.reverse, reach.dtype, reach.device))
-        return reach.exp_()
+        return reach.exp_().mul_(dt[..., None, :])
 
     def mixing(self, reach: Tensor) -> Tensor:
         """Return the matrices (H, K, Q, Q) from inputs to outputs of a chunk, skip term included."""

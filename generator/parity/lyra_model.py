@@ -149,12 +149,14 @@ def align_order(ours: Tensor, wanted: Tensor, *, reach: int = 4) -> Tensor:
         return ours
     count = ours.shape[1]
     ranks = torch.arange(count)[:, None] + torch.arange(-reach, reach + 1)
-    ranks = ranks.clamp(0, max(count - 1, 0))
-    candidates = ours[:, ranks]
-    nearest = (candidates - wanted[:, :, None]).abs().amax(-1)
-    near = (candidates[..., OPACITY] - wanted[:, :, None, OPACITY]).abs() <= CHANNEL_GATE
-    best = torch.where(near, nearest, torch.inf).argmin(-1)
-    return candidates.gather(2, best[..., None, None].expand(-1, -1, 1, ours.shape[-1])).squeeze(2)
+    candidates = ours[:, ranks.clamp(0, max(count - 1, 0))]
+    opacity = wanted[:, :, None, OPACITY]
+    near = (candidates[..., OPACITY] - opacity).abs() <= CHANNEL_GATE
+    distance = torch.where(near, (candidates - wanted[:, :, None]).abs().amax(-1), torch.inf)
+    best = distance.argmin(-1)[..., None, None].expand(-1, -1, 1, ours.shape[-1])
+    aligned = candidates.gather(2, best).squeeze(2)
+    # A rank whose own opacity is off shows a wrong order, which must stay visible.
+    return torch.where(near[:, :, reach, None], aligned, ours)
 
 
 def _gradients(
