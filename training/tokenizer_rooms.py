@@ -31,7 +31,10 @@ def random_room(rng: np.random.Generator) -> World:
     materials = tuple(_random_material(rng, f"material_{n}") for n in range(rng.integers(4, 16)))
     lights = tuple(_ceiling_light(rng, size) for _ in range(rng.integers(1, 3)))
     glow = Material("glow", np.ones((4, 4, 3), np.float32), 1.0, (6.0, 6.0, 6.0))
-    panels = [np.stack([a.corner, a.corner + a.edge_u, a.corner + a.edge_u + a.edge_v, a.corner + a.edge_v]) for a in lights]
+    panels = [
+        np.stack([a.corner, a.corner + a.edge_u, a.corner + a.edge_u + a.edge_v, a.corner + a.edge_v])
+        for a in lights
+    ]
     corners = np.concatenate([*boxes, np.stack(panels)]).astype(np.float32)
     material = rng.integers(0, len(materials), len(corners))
     whole = rng.random(len(boxes)) < 0.6
@@ -57,7 +60,9 @@ def random_room(rng: np.random.Generator) -> World:
 def _random_box(rng: np.random.Generator, room: np.ndarray) -> np.ndarray:
     size = np.minimum(rng.lognormal(-0.6, 0.6, 3), 0.5 * room).astype(np.float32)
     angle = rng.choice([0.0, rng.uniform(0, np.pi)])
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32)
+    turn = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32
+    )
     place = rng.uniform((1.6, 0.3, 0), room - (0.3, 0.3, 0.5)).astype(np.float32)
     if rng.random() < 0.7:
         place[2] = 0
