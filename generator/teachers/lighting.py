@@ -35,7 +35,7 @@ class LightingConfig:
     """Bound on the shadow rays of a world, which sets the samples per texel and light (1 to 16)."""
     gather_strata: int = 4
     """Cosine-distributed rays per texel are the square of this."""
-    occlusion_range: float = 1.5
+    occlusion_range: float = 2.5
     """Distance from which a surface no longer hides ambient light [m]."""
     bounces: int = 2
     """Diffuse bounces of the lights; later ones are left to the world's ambient term."""
