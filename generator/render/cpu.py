@@ -13,10 +13,11 @@ import numba
 import numpy as np
 import torch
 
-from generator.render.cpu_blend import blend, blend_backward
+from generator.render.cpu_adjoint import blend_backward
+from generator.render.cpu_blend import blend
 from generator.render.cpu_project import SPLAT_COLUMNS, project
 from generator.render.cpu_reduce import reduce_gradients
-from generator.render.cpu_tiles import bin_splats, depth_order, gather
+from generator.render.cpu_tiles import bin_splats, depth_order, gather, visible_slots
 from generator.render.request import Rendering, Request
 from lyra_sim.errors import LyraSimError
 
@@ -28,6 +29,7 @@ class _Binned:
     view: np.ndarray
     splats: np.ndarray
     owners: np.ndarray
+    ranks: np.ndarray
     tile_starts: np.ndarray
     list_splat: np.ndarray
     list_rows: np.ndarray
@@ -96,7 +98,7 @@ class _Rasterize(torch.autograd.Function):
             blend(*lists, cap, background, *images)
             binned.append(kept)
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(means, scales, rotations, colors, rgb, depth, alpha)
+            ctx.save_for_backward(means, scales, rotations, opacities, rgb, depth, alpha)
             ctx.binned, ctx.background, ctx.cap = binned, background, cap
         ctx.mark_non_differentiable(median)
         return rgb, depth, median, alpha
@@ -104,16 +106,19 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         _use_torch_threads()
-        means, scales, rotations, colors, rgb, depth, alpha = (t.detach().numpy() for t in ctx.saved_tensors)
+        means, scales, rotations, opacities, rgb, depth, alpha = (
+            t.detach().numpy() for t in ctx.saved_tensors
+        )
         grad_rgb, grad_depth, _, grad_alpha = (grad.float().contiguous().numpy() for grad in grads)
         out = torch.zeros(len(means), 11)
-        grad_colors = torch.zeros(colors.shape)
+        grad_colors = torch.zeros(len(means), rgb.shape[-1])
         for index, kept in enumerate(ctx.binned):
             images = [image[index] for image in (rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha)]
             lists = (kept.splats, kept.tile_starts, kept.list_splat, kept.list_rows)
             pair_grads = blend_backward(*lists, ctx.cap, ctx.background, *images)
-            owned = (kept.splats, kept.owners, kept.starts, kept.used, kept.positions, pair_grads)
-            reduce_gradients(*owned, means, scales, rotations, kept.view, out.numpy(), grad_colors.numpy())
+            owned = (kept.splats, kept.owners, kept.ranks, kept.starts, kept.used, kept.positions, pair_grads)
+            gaussians = (means, scales, rotations, opacities)
+            reduce_gradients(*owned, *gaussians, kept.view, out.numpy(), grad_colors.numpy())
         return out[:, :3], out[:, 3:6], out[:, 6:10], out[:, 10], grad_colors, None, None
 
 
@@ -123,9 +128,10 @@ def _bin_view(gaussians: list[np.ndarray], view: np.ndarray, request: Request) -
     ellipses = np.empty((len(means), 4), np.float32)
     source = np.empty(len(means), np.int32)
     visible = project(means, scales, rotations, opacities, view, splats, ellipses, source)
-    order = depth_order(splats, visible)
-    rows, shapes, owners = gather(order, splats, ellipses, source, colors)
-    return _Binned(view, rows, owners, *bin_splats(rows, shapes, request.width, request.height))
+    slots = visible_slots(visible)
+    order = depth_order(splats, slots)
+    rows, shapes, owners, ranks = gather(order, slots, splats, ellipses, source, colors)
+    return _Binned(view, rows, owners, ranks, *bin_splats(rows, shapes, request.width, request.height))
 
 
 def _use_torch_threads() -> None:

@@ -3,7 +3,8 @@
 `view` packs one camera as float32: world-to-camera rotation (9, row-major), translation (3), fx, fy, cx,
 cy, then the clamp of the slope (x low, x high, y low, y high), near, far, width, height.
 
-A row of `splats`: x, y [px]; conic xx, xy, yy [1/px^2]; opacity; camera z [m]; then the colours.
+A row of `splats`: x, y [px]; conic xx, xy, yy [1/px^2]; log2 of the opacity; camera z [m]; then the
+colours.
 A row of `ellipses`: half width, half height of the support [px], cov_xy / cov_xx, and the squared half
 height of the support above its centre [px^2].
 """
@@ -13,25 +14,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from generator.render.kernel import inlined, parallel
 from generator.render.request import ALPHA_MIN, EPS2D, SCALE_MIN
 
 CHUNK = 2048
 """Gaussians per task; fixed, so that results do not depend on the number of threads."""
 SPLAT_COLUMNS = 7
 """Columns of a splat row before the colours."""
-FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
-"""Floating-point freedoms given to the compiler; infinities and NaN stay what they are."""
 
 F32 = np.float32
 ZERO, ONE, TWO, HALF = F32(0), F32(1), F32(2), F32(0.5)
 BLUR, ALPHA_LIMIT, SCALE_LIMIT = F32(EPS2D), F32(ALPHA_MIN), F32(SCALE_MIN)
+EXTENT = 3.34
+"""Standard deviations beyond which no Gaussian reaches ALPHA_MIN: sqrt(2 ln 255), rounded up."""
 SLACK = F32(1.001)
 """Supports are enlarged by this factor, so that rounding cannot lose a pixel that the blend would use."""
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def camera_point(means, i, view):
     """Return the centre of Gaussian i in the camera frame [m]."""
     x, y, z = means[i, 0], means[i, 1], means[i, 2]
@@ -42,7 +44,7 @@ def camera_point(means, i, view):
     )
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def unit_quaternion(rotations, i):
     """Return quaternion i wxyz at unit length, and the factor that took it there."""
     w, x, y, z = rotations[i, 0], rotations[i, 1], rotations[i, 2], rotations[i, 3]
@@ -50,7 +52,7 @@ def unit_quaternion(rotations, i):
     return w * inverse, x * inverse, y * inverse, z * inverse, inverse
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def rotation_matrix(w, x, y, z):
     """Return the matrix of a unit quaternion, row-major."""
     return (
@@ -66,7 +68,7 @@ def rotation_matrix(w, x, y, z):
     )
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def camera_axes(rotation, view):
     """Return world-to-camera times local-to-world, row-major."""
     r0, r1, r2, r3, r4, r5, r6, r7, r8 = rotation
@@ -83,7 +85,7 @@ def camera_axes(rotation, view):
     )
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def image_axes(means, scales, rotations, i, view):
     """Project the three scaled local axes of Gaussian i by the affine approximation at its centre.
 
@@ -116,7 +118,7 @@ def image_axes(means, scales, rotations, i, view):
     )
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def covariance(p0, p1, p2, q0, q1, q2):
     """Return image covariance xx, xy, yy with the blur, and its determinant without cancellation."""
     xx = p0 * p0 + p1 * p1 + p2 * p2
@@ -127,26 +129,29 @@ def covariance(p0, p1, p2, q0, q1, q2):
     return xx + BLUR, xy, yy + BLUR, determinant
 
 
-@njit(cache=True, fastmath=FAST)
-def project_one(means, scales, rotations, opacities, i, view, splat, ellipse):
-    """Write Gaussian i's splat row (without colours) and ellipse row; return whether it can be seen."""
+@inlined
+def surely_outside(means, scales, i, view, reach):
+    """Return whether a bound on the radius already keeps Gaussian i off the image; costs no division.
+
+    `reach` bounds the support's radius [px] times z per unit of the largest standard deviation.
+    """
+    x, y, z = camera_point(means, i, view)
+    if z < view[20] or z > view[21]:
+        return True
+    half_x, half_y = HALF * view[22], HALF * view[23]
+    spread = reach * max(scales[i, 0], scales[i, 1], scales[i, 2]) + F32(EXTENT) * z
+    off_x = abs(view[12] * x + (view[14] - half_x) * z)
+    off_y = abs(view[13] * y + (view[15] - half_y) * z)
+    return off_x > half_x * z + spread or off_y > half_y * z + spread
+
+
+@inlined
+def project_one(means, scales, rotations, opacities, i, view, slot, splats, ellipses):
+    """Write Gaussian i's splat row (without colours) and ellipse row; return whether it touches the image."""
     opacity = opacities[i]
     x, y, z = camera_point(means, i, view)
-    if opacity < ALPHA_LIMIT or z < view[20] or z > view[21]:
-        return False
     mean_x, mean_y = view[12] * x / z + view[14], view[13] * y / z + view[15]
     support = TWO * math.log(opacity / ALPHA_LIMIT) * SLACK + F32(1e-4)
-    # The largest radius this Gaussian may have spares most invisible ones the matrix products.
-    slope2 = max(view[16] * view[16], view[17] * view[17]) + max(view[18] * view[18], view[19] * view[19])
-    largest = max(scales[i, 0], scales[i, 1], scales[i, 2]) * max(view[12], view[13]) / z
-    reach = math.sqrt(support * (largest * largest * (TWO + slope2) + BLUR))
-    if (
-        mean_x + reach < ZERO
-        or mean_x - reach > view[22]
-        or mean_y + reach < ZERO
-        or mean_y - reach > view[23]
-    ):
-        return False
     _, _, _, _, _, p0, p1, p2, q0, q1, q2 = image_axes(means, scales, rotations, i, view)
     xx, xy, yy, determinant = covariance(p0, p1, p2, q0, q1, q2)
     half_x, half_y = math.sqrt(support * xx), math.sqrt(support * yy)
@@ -158,15 +163,15 @@ def project_one(means, scales, rotations, opacities, i, view, splat, ellipse):
     ):
         return False
     inverse = ONE / determinant
-    splat[0], splat[1] = mean_x, mean_y
-    splat[2], splat[3], splat[4] = yy * inverse, -xy * inverse, xx * inverse
-    splat[5], splat[6] = opacity, z
-    ellipse[0], ellipse[1] = half_x, half_y
-    ellipse[2], ellipse[3] = xy / xx, support * determinant / xx
+    splats[slot, 0], splats[slot, 1] = mean_x, mean_y
+    splats[slot, 2], splats[slot, 3], splats[slot, 4] = yy * inverse, -xy * inverse, xx * inverse
+    splats[slot, 5], splats[slot, 6] = math.log2(opacity), z
+    ellipses[slot, 0], ellipses[slot, 1] = half_x, half_y
+    ellipses[slot, 2], ellipses[slot, 3] = xy / xx, support * determinant / xx
     return True
 
 
-@njit(cache=True, parallel=True, fastmath=FAST)
+@parallel
 def project(means, scales, rotations, opacities, view, splats, ellipses, source):
     """Project every Gaussian; each chunk of CHUNK packs what it sees at its own start.
 
@@ -176,18 +181,22 @@ def project(means, scales, rotations, opacities, view, splats, ellipses, source)
     total = len(means)
     chunks = (total + CHUNK - 1) // CHUNK
     visible = np.zeros(chunks, np.int64)
+    slope2 = max(view[16] * view[16], view[17] * view[17]) + max(view[18] * view[18], view[19] * view[19])
+    reach = F32(EXTENT) * max(view[12], view[13]) * math.sqrt(TWO + slope2)
     for chunk in prange(chunks):
         start = chunk * CHUNK
         slot = start
         for i in range(start, min(start + CHUNK, total)):
-            if project_one(means, scales, rotations, opacities, i, view, splats[slot], ellipses[slot]):
+            if opacities[i] < ALPHA_LIMIT or surely_outside(means, scales, i, view, reach):
+                continue
+            if project_one(means, scales, rotations, opacities, i, view, slot, splats, ellipses):
                 source[slot] = i
                 slot += 1
         visible[chunk] = slot - start
     return visible
 
 
-@njit(cache=True, fastmath=FAST)
+@inlined
 def project_one_backward(grads, means, scales, rotations, i, view, out):
     """Turn the gradients of one splat row into those of its Gaussian and add them to `out`.
 
@@ -198,7 +207,7 @@ def project_one_backward(grads, means, scales, rotations, i, view, out):
         rotations: quaternions wxyz, (N, 4).
         i: index of the Gaussian.
         view: the camera.
-        out: means 3, scales 3, rotation 4, opacity 1, (11,).
+        out: means 3, scales 3, rotation 4, opacity 1, (N, 11).
     """
     x, y, z, slope_x, slope_y, p0, p1, p2, q0, q1, q2 = image_axes(means, scales, rotations, i, view)
     xx, xy, yy, determinant = covariance(p0, p1, p2, q0, q1, q2)
@@ -232,9 +241,9 @@ def project_one_backward(grads, means, scales, rotations, i, view, out):
     if view[18] <= y * inverse_z <= view[19]:
         gy += g_slope_y * inverse_z
         gz -= g_slope_y * y * inverse_z * inverse_z
-    out[0] += view[0] * gx + view[3] * gy + view[6] * gz
-    out[1] += view[1] * gx + view[4] * gy + view[7] * gz
-    out[2] += view[2] * gx + view[5] * gy + view[8] * gz
+    out[i, 0] += view[0] * gx + view[3] * gy + view[6] * gz
+    out[i, 1] += view[1] * gx + view[4] * gy + view[7] * gz
+    out[i, 2] += view[2] * gx + view[5] * gy + view[8] * gz
 
     # Columns of the gradient to the scaled axes in the camera frame, then in the world frame.
     a0, a1, a2 = jx * gp0, jx * gp1, jx * gp2
@@ -250,11 +259,11 @@ def project_one_backward(grads, means, scales, rotations, i, view, out):
     m7 = view[2] * a1 + view[5] * b1 + view[8] * c1
     m8 = view[2] * a2 + view[5] * b2 + view[8] * c2
     if scales[i, 0] >= SCALE_LIMIT:
-        out[3] += r[0] * m0 + r[3] * m3 + r[6] * m6
+        out[i, 3] += r[0] * m0 + r[3] * m3 + r[6] * m6
     if scales[i, 1] >= SCALE_LIMIT:
-        out[4] += r[1] * m1 + r[4] * m4 + r[7] * m7
+        out[i, 4] += r[1] * m1 + r[4] * m4 + r[7] * m7
     if scales[i, 2] >= SCALE_LIMIT:
-        out[5] += r[2] * m2 + r[5] * m5 + r[8] * m8
+        out[i, 5] += r[2] * m2 + r[5] * m5 + r[8] * m8
     m0, m1, m2, m3, m4, m5, m6, m7, m8 = (
         m0 * s0,
         m1 * s1,
@@ -271,8 +280,8 @@ def project_one_backward(grads, means, scales, rotations, i, view, out):
     gj = TWO * (qx * (m3 + m1) + qz * (m7 + m5) + qw * (m2 - m6) - TWO * qy * (m0 + m8))
     gk = TWO * (qx * (m6 + m2) + qy * (m7 + m5) + qw * (m3 - m1) - TWO * qz * (m0 + m4))
     along = qw * gw + qx * gi + qy * gj + qz * gk
-    out[6] += (gw - qw * along) * inverse_norm
-    out[7] += (gi - qx * along) * inverse_norm
-    out[8] += (gj - qy * along) * inverse_norm
-    out[9] += (gk - qz * along) * inverse_norm
-    out[10] += grads[5]
+    out[i, 6] += (gw - qw * along) * inverse_norm
+    out[i, 7] += (gi - qx * along) * inverse_norm
+    out[i, 8] += (gj - qy * along) * inverse_norm
+    out[i, 9] += (gk - qz * along) * inverse_norm
+    out[i, 10] += grads[5]

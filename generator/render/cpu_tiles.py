@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from generator.render.cpu_project import CHUNK, SPLAT_COLUMNS
+from generator.render.kernel import parallel, serial
 
 TILE_WIDTH = 8
 """One 256-bit vector of float32."""
@@ -21,19 +22,27 @@ BINS = 16
 """Parts of the splat list that are binned at the same time; fixed, for the same result on any machine."""
 
 
-@njit(cache=True)
-def depth_order(splats, visible):
-    """Return the slots of the visible splats by increasing z; ties keep their order (radix sort)."""
-    total = visible.sum()
-    keys, slots = np.empty(total, np.uint32), np.empty(total, np.int32)
+@serial
+def visible_slots(visible):
+    """Return the slots that the projection filled, in the order of the Gaussians, (M,)."""
+    slots = np.empty(visible.sum(), np.int32)
     n = 0
     for chunk in range(len(visible)):
         for slot in range(chunk * CHUNK, chunk * CHUNK + visible[chunk]):
-            # Positive floats sort like their bit patterns.
-            keys[n] = np.float32(splats[slot, 6]).view(np.uint32)
             slots[n] = slot
             n += 1
-    other_keys, other_slots = np.empty_like(keys), np.empty_like(slots)
+    return slots
+
+
+@serial
+def depth_order(splats, slots):
+    """Return the order of the visible splats by increasing z; ties keep their order (radix sort), (M,)."""
+    total = len(slots)
+    keys, order = np.empty(total, np.uint32), np.arange(total).astype(np.int32)
+    for n in range(total):
+        # Positive floats sort like their bit patterns.
+        keys[n] = np.float32(splats[slots[n], 6]).view(np.uint32)
+    other_keys, other_order = np.empty_like(keys), np.empty_like(order)
     for shift in (0, 11, 22):
         counts = np.zeros(2049, np.int64)
         for k in range(total):
@@ -43,33 +52,33 @@ def depth_order(splats, visible):
         for k in range(total):
             digit = (keys[k] >> np.uint32(shift)) & np.uint32(2047)
             other_keys[counts[digit]] = keys[k]
-            other_slots[counts[digit]] = slots[k]
+            other_order[counts[digit]] = order[k]
             counts[digit] += 1
         keys, other_keys = other_keys, keys
-        slots, other_slots = other_slots, slots
-    return slots
+        order, other_order = other_order, order
+    return order
 
 
-@njit(cache=True, parallel=True)
-def gather(order, splats, ellipses, source, colors):
-    """Return splat rows with colours, ellipse rows and Gaussian indices in depth order."""
+@parallel
+def gather(order, slots, splats, ellipses, source, colors):
+    """Return splat rows with colours and ellipse rows by depth; Gaussian and depth rank by Gaussian."""
     total, channels = len(order), colors.shape[1]
-    rows = np.empty((total, SPLAT_COLUMNS + channels), np.float32)
-    shapes, owners = np.empty((total, 4), np.float32), np.empty(total, np.int32)
+    rows, shapes = np.empty((total, SPLAT_COLUMNS + channels), np.float32), np.empty((total, 4), np.float32)
+    owners, ranks = np.empty(total, np.int32), np.empty(total, np.int32)
     for k in prange(total):
-        slot = order[k]
-        owner = source[slot]
-        owners[k] = owner
+        n = order[k]
+        slot = slots[n]
+        owners[n], ranks[n] = source[slot], k
         for column in range(SPLAT_COLUMNS):
             rows[k, column] = splats[slot, column]
         for channel in range(channels):
-            rows[k, SPLAT_COLUMNS + channel] = colors[owner, channel]
+            rows[k, SPLAT_COLUMNS + channel] = colors[source[slot], channel]
         for column in range(4):
             shapes[k, column] = ellipses[slot, column]
-    return rows, shapes, owners
+    return rows, shapes, owners, ranks
 
 
-@njit(cache=True)
+@serial
 def tile_range(center, half, tile, tiles):
     """Return the first and one past the last tile along one axis that center +- half touches."""
     first = max(0, math.floor((center - half - 0.5) / tile))
@@ -77,7 +86,7 @@ def tile_range(center, half, tile, tiles):
     return first, last + 1
 
 
-@njit(cache=True)
+@serial
 def bounding_tiles(splats, ellipses, columns, rows):
     """Return where each splat's pairs start if it touched every tile of its bounding box, (M + 1,)."""
     starts = np.empty(len(splats) + 1, np.int64)
@@ -89,11 +98,12 @@ def bounding_tiles(splats, ellipses, columns, rows):
     return starts
 
 
-@njit(cache=True)
-def splat_pairs(splat, ellipse, columns, rows, width, height, start, pair_tile, pair_rows):
+@serial
+def splat_pairs(splats, ellipses, k, columns, rows, width, height, start, pair_tile, pair_rows):
     """Write the pairs of one splat from slot `start` on; return how many there are."""
-    x, y, half_x, half_y = float(splat[0]), float(splat[1]), float(ellipse[0]), float(ellipse[1])
-    slope, rise = float(ellipse[2]), float(ellipse[3])
+    x, y = float(splats[k, 0]), float(splats[k, 1])
+    half_x, half_y = float(ellipses[k, 0]), float(ellipses[k, 1])
+    slope, rise = float(ellipses[k, 2]), float(ellipses[k, 3])
     top = slope * half_x * half_x / half_y
     first, last = tile_range(x, half_x, TILE_WIDTH, columns)
     first_row, last_row = tile_range(y, half_y, TILE_HEIGHT, rows)
@@ -119,7 +129,7 @@ def splat_pairs(splat, ellipse, columns, rows, width, height, start, pair_tile, 
     return slot - start
 
 
-@njit(cache=True, parallel=True)
+@parallel
 def bin_splats(splats, ellipses, width, height):
     """Return the tiles' lists.
 
@@ -138,7 +148,7 @@ def bin_splats(splats, ellipses, width, height):
     for part in prange(BINS):
         for k in range(part * total // BINS, (part + 1) * total // BINS):
             used[k] = splat_pairs(
-                splats[k], ellipses[k], columns, rows, width, height, starts[k], pair_tile, pair_rows
+                splats, ellipses, k, columns, rows, width, height, starts[k], pair_tile, pair_rows
             )
             for slot in range(starts[k], starts[k] + used[k]):
                 counts[part, pair_tile[slot]] += 1

@@ -260,7 +260,7 @@ def _composite_tile(
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=1)
     going = after > TRANSMITTANCE_MIN
     weights = torch.where(going, alpha * before, torch.zeros_like(alpha))
-    crossing = going & (before > 0.5) & (after <= 0.5)
+    crossing = (before > 0.5) & (after <= 0.5)
     median = (crossing * features[:, -2]).sum(dim=1).detach()
     shape = (y1 - y0, x1 - x0)
     return (weights @ features).reshape(*shape, -1), median.reshape(shape)
