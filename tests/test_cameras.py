@@ -73,7 +73,7 @@ def test_cropping_moves_projections_by_the_corner() -> None:
 
 
 def random_points() -> np.ndarray:
-    seen = np.random.default_rng(3).normal(size=(10, 3)) + [0, 0, 6]
+    seen = np.random.default_rng(3).normal(size=(10, 3)) + np.array([0, 0, 6])
     pose = some_cameras().c2w[0]
     return seen @ pose[:3, :3].T + pose[:3, 3]
 

@@ -58,20 +58,26 @@ def _align_rigid(source: Tensor, target: Tensor, mask: Tensor, *, official_quirk
     """Fit scale and bias of inverse depth by least squares, without the nearest and farthest tenth."""
     inverse_source, inverse_target = 1 / source, 1 / target
     known = mask & inverse_source.isfinite() & inverse_target.isfinite()
-    used = _in_mid_range(inverse_source, mask.new_ones(mask.shape) if official_quirks else known)
+    _require_overlap(known)
+    used = _in_mid_range(inverse_source, torch.ones_like(known) if official_quirks else known)
     used = (
         used & _in_mid_range(inverse_target, mask if official_quirks else known) & (known | official_quirks)
     )
-    if int(used.sum()) < _LEAST_OVERLAP:
-        raise LyraSimError(
-            f"the new frame shares only {int(used.sum())} pixels of depth with the cache, so it cannot be aligned; "
-            "use a shorter camera path"
-        )
+    _require_overlap(used)
     x = torch.stack([inverse_source[used], torch.ones_like(inverse_source[used])], dim=1)
     scale, bias = (
         torch.linalg.lstsq(x.double(), inverse_target[used][:, None].double()).solution[:, 0].float()
     )
     return 1 / (inverse_source * scale + bias)
+
+
+def _require_overlap(pixels: Tensor) -> None:
+    count = int(pixels.sum())
+    if count < _LEAST_OVERLAP:
+        raise LyraSimError(
+            f"the new frame shares only {count} pixels of depth with the cache, so it cannot be aligned; "
+            "use a shorter camera path"
+        )
 
 
 def _in_mid_range(values: Tensor, among: Tensor) -> Tensor:

@@ -47,11 +47,17 @@ def push_pull(values: Tensor, known: Tensor) -> Tensor:
     pad = (0, width % 2, 0, height % 2)
     blocks = F.pad(values, pad).unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
     present = F.pad(known, pad).unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
-    farthest = torch.where(present, blocks, -torch.inf).amax(dim=-1, keepdim=True)
-    weights = torch.where(present, (_BACKGROUND_BIAS * (blocks - farthest)).exp(), 0)
+    weights = torch.where(present, _background_weight(blocks), 0)
     total = weights.sum(dim=-1)
     some = total > 0
     average = (weights * blocks).sum(dim=-1) / torch.where(some, total, 1)
     coarse = push_pull(average, some)
-    fine = F.interpolate(coarse[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
-    return torch.where(known, values, fine)
+    weights = _background_weight(coarse)
+    both = torch.stack([weights * coarse, weights], dim=1)
+    fine = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
+    return torch.where(known, values, fine[:, 0] / fine[:, 1])
+
+
+def _background_weight(values: Tensor) -> Tensor:
+    # Between 1 mm and 10 km this stays within the range of float32.
+    return (_BACKGROUND_BIAS * values).exp()

@@ -19,7 +19,7 @@ _SHEET_CLEARANCE = 0.02
 """Share of its depth by which a surface must lie behind the rubber sheet to be hidden by it."""
 _FARTHEST = 3.0
 """Depth of open space, in units of the largest known depth."""
-_SNAP = 0.3
+_SNAP = 0.2
 """Log-depth within which a guess is taken to lie on the planes that bound the scene: an average of the
 background and of what stands before it is neither."""
 
@@ -59,6 +59,7 @@ def warp_depth(
     points = unproject(depth, intrinsics.float())
     planes = supporting_planes(points, known)
     cells = depth_jumps(depth)
+    farthest = _FARTHEST * (float(depth.max()) or 1.0)
     # The poses are combined in double precision, so that a world far from its origin costs no accuracy.
     poses = (torch.linalg.inv(target_c2w.double()) @ c2w.double()).float()
     depths, masks = [], []
@@ -69,9 +70,7 @@ def warp_depth(
         warped, hit = _splat_depth(seen, depth, camera, height, width)
         sheet = rasterize_depth(sheet_triangles(seen, cells), camera, height=height, width=width)
         hit = hit & ~((sheet > 0) & (sheet * (1 + _SHEET_CLEARANCE) < warped))
-        envelope = envelope_depth(
-            planes, pose, camera, height=height, width=width, farthest=_FARTHEST * float(depth.max())
-        )
+        envelope = envelope_depth(planes, pose, camera, height=height, width=width, farthest=farthest)
         depths.append(torch.where(hit, warped, _guess(warped, hit, envelope)))
         masks.append(hit.float())
     return torch.cat(depths), torch.cat(masks)
