@@ -60,7 +60,7 @@ def plastic(colour: RGB, variant: int = 0) -> Material:
 @lru_cache(maxsize=256)
 def steel(colour: RGB, variant: int = 0) -> Material:
     """Return brushed metal, the brushing along u."""
-    gain = 1.0 + 0.05 * noise(70, 3, variant) + 0.06 * noise(40, 24, variant + 1)
+    gain = 1.0 + 0.045 * noise(70, 4, variant) + 0.04 * noise(40, 24, variant + 1)
     return _material("steel", colour, variant, 1.0, gain, directional=True)
 
 
@@ -100,7 +100,7 @@ def asphalt(colour: RGB, variant: int = 0) -> Material:
 @lru_cache(maxsize=256)
 def terrazzo(colour: RGB, variant: int = 0) -> Material:
     """Return stone or linoleum with light and dark flecks."""
-    gain = 1.0 + 0.05 * mottle(variant) + 0.1 * speckle(0.15, variant) - 0.14 * speckle(0.12, variant + 3)
+    gain = 1.0 + 0.04 * mottle(variant) + 0.05 * speckle(0.15, variant) - 0.06 * speckle(0.12, variant + 3)
     return _material("terrazzo", colour, variant, 2.4, gain)
 
 
@@ -173,7 +173,7 @@ def carpet(colour: RGB, variant: int = 0) -> Material:
 def fabric(colour: RGB, variant: int = 0) -> Material:
     """Return upholstery or cloth with a coarse weave."""
     weave = noise(14, 2.5, variant) + noise(2.5, 14, variant + 1)
-    return _material("fabric", colour, variant, 1.0, 1.0 + 0.06 * weave + 0.05 * noise(20, 20, variant + 2))
+    return _material("fabric", colour, variant, 1.0, 1.0 + 0.04 * weave + 0.04 * noise(20, 20, variant + 2))
 
 
 @lru_cache(maxsize=256)

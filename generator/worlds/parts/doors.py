@@ -104,11 +104,12 @@ def build_window(
 def build_outlook(part: Part, scene: Scene, *, width: float, height: float, power: float = 1.0) -> None:
     """Build what a window shows, in the plane y = 0: a sky light above hills, trees or houses that glow dimly."""
     rng, half = scene.rng, width / 2
-    horizon = height * float(rng.uniform(0.3, 0.45))
-    part.light(
-        (-half, 0, horizon), (width, 0, 0), (0, 0, height - horizon), [power * c for c in (0.9, 1.0, 1.12)]
-    )
-    ground = textures.glowing(pick(rng, ((0.42, 0.50, 0.30), (0.50, 0.52, 0.46), (0.36, 0.44, 0.26))), 0.25)
+    horizon = height * float(rng.uniform(0.28, 0.4))
+    haze = horizon + 0.45 * (height - horizon)
+    part.light((-half, 0, haze), (width, 0, 0), (0, 0, height - haze), [power * c for c in (0.9, 1.0, 1.12)])
+    pale = textures.glowing((0.76, 0.86, 0.95), 1.0)
+    part.quads(np.array([[(-half, 0, horizon), (half, 0, horizon), (half, 0, haze), (-half, 0, haze)]]), pale)
+    ground = textures.glowing(pick(rng, ((0.42, 0.50, 0.30), (0.50, 0.52, 0.46), (0.36, 0.44, 0.26))), 0.6)
     part.quads(np.array([[(-half, 0, 0), (half, 0, 0), (half, 0, horizon), (-half, 0, horizon)]]), ground)
     x = -half
     while x < half - 0.05:
@@ -130,5 +131,5 @@ def build_outlook(part: Part, scene: Scene, *, width: float, height: float, powe
             (x + step, -0.01, top),
             (x, -0.01, top),
         ]
-        part.quads(np.array([quad]), textures.glowing(shade(tone, 0.95), 0.3))
+        part.quads(np.array([quad]), textures.glowing(shade(tone, 0.95), 0.6))
         x += step
