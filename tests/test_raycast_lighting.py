@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from box_room import box_faces, box_room
 
+from generator.teachers import lighting
 from generator.teachers.lighting import LightingConfig, Lightmaps, bake, gather_light
 from generator.teachers.quads import QuadScene
 from generator.teachers.texels import grid_shapes, place_texels
@@ -120,6 +121,23 @@ def test_baked_light_has_no_speckle() -> None:
     rough = floor[1:-1, 1:-1] - (floor[:-2, 1:-1] + floor[2:, 1:-1] + floor[1:-1, :-2] + floor[1:-1, 2:]) / 4
     # Without the smoothing over the interleaved patterns this is 1.6%.
     assert np.median(np.abs(rough) / floor[1:-1, 1:-1]) < 0.005
+
+
+def test_bright_speck_beside_a_lamp_leaves_no_spots_on_the_walls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small plate right under a lamp is met by few rays; what it passes on is limited, so walls stay smooth."""
+    room = box_faces(np.zeros(3), np.array([4.0, 4.0, 3.0]), inward=True)
+    plate = box_faces(np.array([1.9, 1.9, 1.48]), np.array([2.1, 2.1, 1.49]))
+    world = room_of(np.concatenate([room, plate]), (panel((2, 2, 1.52), 0.1, 500.0),), 0.2)
+
+    def roughest() -> float:
+        ceiling = grid(baked(world), 1)
+        rough = ceiling[2:-2, 2:-2] - (ceiling[2:-2, 1:-3] + ceiling[2:-2, 3:-1]) / 2
+        return float(np.abs(rough).max() / ceiling.mean())
+
+    limited = roughest()
+    monkeypatch.setattr(lighting, "MAX_REFLECTED", np.inf)
+    assert limited < 0.05
+    assert roughest() > 0.3
 
 
 def test_number_of_texels_stays_within_its_bound() -> None:

@@ -22,6 +22,9 @@ from generator.worlds.world import Light, World
 CHUNK = 1 << 18
 """Rays per call into Embree: few enough to stay in cache."""
 
+MAX_REFLECTED = 4.0
+"""Radiance above this many times the mean is not passed on by a bounce."""
+
 
 @dataclass(frozen=True)
 class LightingConfig:
@@ -66,8 +69,13 @@ class Gather:
 
     def bounced(self, incoming: np.ndarray, albedo: np.ndarray) -> np.ndarray:
         """Return the light that arrives after one more bounce, all (N, 3); `albedo` is per texel."""
+        radiance = incoming * albedo
+        # Few of a texel's rays meet a small surface right beside a lamp, and one that does would leave a spot.
+        limit = MAX_REFLECTED * radiance.mean()
+        brightest = radiance.max(axis=1, keepdims=True)
+        radiance *= np.minimum(1.0, limit / np.maximum(brightest, 1e-9))
         light = np.zeros_like(incoming)
-        _average(self.hits, incoming * albedo, light)
+        _average(self.hits, radiance, light)
         return light
 
 
@@ -202,7 +210,8 @@ def _aim_at_light(
                 surface += toward * frames[quad[k], 3, c]
                 lamp -= toward * rectangle[3, c]
             if surface > 0.0 and lamp > 0.0:
-                weight[count] = surface * lamp / (columns * rows * math.pi * max(squared * squared, 1e-6))
+                # A light cannot fill more than the whole view, however near a sample of it lies.
+                weight[count] = min(surface * lamp / (math.pi * squared * squared), 1.0) / (columns * rows)
                 owner[count] = k
                 count += 1
     return count
