@@ -25,19 +25,21 @@ from torch import Tensor
 from generator.tokenizer import CosmosTokenizer
 from lyra_sim.atomic import atomic_path
 from training.clips import ClipSet
-from training.tokenizer_init import initialize_linear
 from training.tokenizer_loss import psnr, reconstruction_loss
+from training.tokenizer_start import start_from_components
 
 log = logging.getLogger(__name__)
 
 MINI: dict[str, Any] = {
-    "encoder_block_out_channels": [32, 64, 96, 96],
-    "decode_block_out_channels": [48, 96, 96, 96],
+    "encoder_block_out_channels": [96, 96],
+    "decode_block_out_channels": [96, 96],
     "num_layers": 1,
+    "patch_size": 8,
     "latents_mean": [0.0] * 16,
     "latents_std": [1.0] * 16,
 }
-"""Configuration of the mini tokenizer; the rest (16 channels, 8x8x8, Haar patches of 4) is as published."""
+"""Configuration of the mini tokenizer: patches as large as a latent cell, so that nothing is resampled; the rest
+(16 channels, 8x8x8 compression, Haar transform) is as published."""
 
 START_STEP = 1 << 41
 """Step whose crops the linear start is fitted to: beyond any training step."""
@@ -49,11 +51,11 @@ class TokenizerTraining:
 
     steps: int = 2000
     """Optimiser steps."""
-    learning_rate: float = 8e-4
+    learning_rate: float = 3e-4
     """Peak learning rate; linear warm-up, then cosine to a hundredth."""
     warmup: int = 200
     """Warm-up steps."""
-    early: tuple[int, int, int, int] = (2, 9, 64, 96)
+    early: tuple[int, int, int, int] = (2, 17, 64, 96)
     """Clips, frames, height and width [px] of a step at first: small, for many different ones."""
     late: tuple[int, int, int, int] = (1, 17, 112, 160)
     """The same in the end: close to what the network meets in use."""
@@ -61,7 +63,7 @@ class TokenizerTraining:
     """Share of the steps with the late crops."""
     ema: float = 0.998
     """Decay of the averaged weights."""
-    start_clips: int = 16
+    start_clips: int = 24
     """Clips that the linear start is fitted to; 0 starts from noise."""
     clip_norm: float = 1.0
     """Bound on the norm of the gradient."""
@@ -92,13 +94,13 @@ class TokenizerTrainer:
         self.seconds = 0.0
 
     def start(self) -> None:
-        """Set the linear start; see `training.tokenizer_init`."""
+        """Set the linear start; see `training.tokenizer_start`."""
         count, frames = self.options.start_clips, self.options.late[1]
         if count:
             draws = [
-                self.clips.batch(START_STEP + n, size=1, frames=frames, crop=(96, 160)) for n in range(count)
+                self.clips.batch(START_STEP + n, size=1, frames=frames, crop=(176, 320)) for n in range(count)
             ]
-            initialize_linear(self.tokenizer, torch.cat(draws))
+            start_from_components(self.tokenizer, torch.cat(draws))
         for name, parameter in self._parameters().items():
             self.average[name].copy_(parameter.detach())
 
