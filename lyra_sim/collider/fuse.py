@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lyra_sim.collider.floor import drop_unused, find_floor, flatten_floor, floor_tiles
+from lyra_sim.collider.floor import Floor, drop_unused, find_floor, flatten_floor, floor_tiles
+from lyra_sim.collider.manifold import split_vertices
 from lyra_sim.collider.report import ColliderReport, compare
 from lyra_sim.collider.tsdf import DepthViews, cover, extract, integrate
 from lyra_sim.errors import LyraSimError
@@ -33,6 +34,8 @@ class ColliderConfig:
     """Most faces of the mesh."""
     min_component: float = 0.25
     """Smallest extent of a connected piece [m]; smaller ones are floaters."""
+    floor: bool = True
+    """Whether to put a closed flat floor at z = 0."""
     floor_tolerance: float = 0.06
     """Height below which surface counts as floor [m]."""
 
@@ -70,11 +73,28 @@ def fuse_depth(
     grid = cover(points, voxel=config.voxel, max_voxels=config.max_voxels)
     distance, weight = integrate(views, grid, truncation=config.truncation * grid.voxel)
     surface = drop_small(extract(distance, weight, grid), min_extent=config.min_component)
-    tolerance = max(config.floor_tolerance, 1.5 * grid.voxel)
-    floor = floor_tiles(points.min(axis=0), points.max(axis=0))
-    surface = decimate(flatten_floor(surface, tolerance=tolerance), config.faces - len(floor.faces))
-    mesh = merge(surface, floor)
-    return mesh, compare(mesh, views, find_floor(points, tolerance=tolerance), voxel=grid.voxel)
+    seen_floor = find_floor(points, tolerance=max(config.floor_tolerance, 1.5 * grid.voxel))
+    if config.floor:
+        tolerance = _floor_tolerance(config, grid.voxel, seen_floor)
+        floor = floor_tiles(points.min(axis=0), points.max(axis=0))
+        surface = decimate(flatten_floor(surface, tolerance=tolerance), config.faces - len(floor.faces))
+        # Collapsing edges may leave corners slightly below the plane that they stood on.
+        np.maximum(surface.vertices[:, 2], 0.0, out=surface.vertices[:, 2])
+        mesh = merge(surface, floor)
+    else:
+        mesh = decimate(surface, config.faces)
+    mesh = split_vertices(mesh)
+    if not len(mesh.faces):
+        raise LyraSimError("no surface came out of the depth; the views may contradict each other")
+    return mesh, compare(mesh, views, seen_floor, voxel=grid.voxel)
+
+
+def _floor_tolerance(config: ColliderConfig, voxel: float, floor: Floor | None) -> float:
+    """Return the height [m] below which surface is floor: enough for the splats' own floor, at most 15 cm."""
+    least = max(config.floor_tolerance, 1.5 * voxel)
+    if floor is None or floor.normal[2] < 0.99:
+        return least
+    return float(np.clip(floor.height + 4 * floor.flatness, least, max(0.15, least)))
 
 
 def clean_depth(
@@ -116,15 +136,13 @@ def drop_small(mesh: TriangleMesh, *, min_extent: float) -> TriangleMesh:
 
 
 def decimate(mesh: TriangleMesh, faces: int) -> TriangleMesh:
-    """Return the mesh with at most about `faces` faces, none below z = 0 (quadric edge collapse)."""
+    """Return the mesh with at most about `faces` faces (quadric edge collapse)."""
     import fast_simplification
 
     if len(mesh.faces) <= max(faces, 4):
         return mesh
     vertices, triangles = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=max(faces, 4))
-    vertices = np.asarray(vertices, np.float32)
-    vertices[:, 2] = np.maximum(vertices[:, 2], 0.0)
-    return drop_unused(TriangleMesh(vertices, np.asarray(triangles, np.int32)))
+    return drop_unused(TriangleMesh(np.asarray(vertices, np.float32), np.asarray(triangles, np.int32)))
 
 
 def merge(*meshes: TriangleMesh) -> TriangleMesh:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom, UsdPhysics, UsdSemantics, Vt
 
+from lyra_sim.collider.manifold import split_vertices
 from lyra_sim.errors import LyraSimError
 from lyra_sim.scene import LabelledMesh, TriangleMesh
 from lyra_sim.usd import layout
@@ -91,8 +92,8 @@ def vertex_normals(mesh: TriangleMesh) -> np.ndarray:
 
 
 def _select_faces(mesh: LabelledMesh, mask: np.ndarray) -> TriangleMesh:
-    kept, faces = np.unique(mesh.faces[mask], return_inverse=True)
-    return TriangleMesh(mesh.vertices[kept], faces.reshape(-1, 3).astype(np.int32))
+    # Cutting a surface along its labels leaves corners where two fans touch, which split_vertices parts.
+    return split_vertices(TriangleMesh(mesh.vertices, mesh.faces[mask]))
 
 
 def _author_mesh(stage: Usd.Stage, path: str, mesh: TriangleMesh) -> UsdGeom.Mesh:

@@ -1,0 +1,256 @@
+"""Turn files of Gaussians into each other, and into scenes that simulate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lyra_sim import __version__
+from lyra_sim.atomic import require_parent
+from lyra_sim.collider import ColliderConfig, ColliderReport, drop_floaters, find_floor, fuse_depth
+from lyra_sim.collider.viewpoints import choose_views
+from lyra_sim.errors import LyraSimError
+from lyra_sim.files import READERS, WRITERS, read_gaussians, write_gaussians
+from lyra_sim.files.meshes import read_mesh
+from lyra_sim.gaussians import Gaussians
+from lyra_sim.ground import GroundReport, opaque_points, stand_on_floor
+from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
+from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degree
+
+VIEW_SIZE = 192
+"""Side of the depth maps that a collider is fused from [px]."""
+
+RenderDepth = Callable[[Gaussians, np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
+"""Render z-depth [m] and alpha, (V, H, W) each, of Gaussians from poses (V, 4, 4), intrinsics (V, 4), height, width."""
+
+APPROXIMATIONS = (
+    "none",
+    "convexHull",
+    "convexDecomposition",
+    "boundingCube",
+    "boundingSphere",
+    "meshSimplification",
+)
+USD_SUFFIXES = (".usdz", ".usd", ".usda", ".usdc")
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Say how a file is converted."""
+
+    target: str = "isaac-6"
+    """`isaac-6`, `isaac-5` or `both`, for a USDZ."""
+    up_axis: tuple[str, str] | None = None
+    """Axis that points up in the input, and the axis it becomes, such as (`-y`, `z`)."""
+    scale: float = 1.0
+    """Factor on lengths."""
+    camera_height: float | None = None
+    """True height of the first camera, which is the input's origin, above the floor [m]; sets the scale."""
+    level: bool = False
+    """Whether to turn and move the scene so that its floor lies at z = 0."""
+    sh_degree: int | None = None
+    """SH degree of the output; that of the input when left out."""
+    drop_floaters: bool = False
+    """Whether to leave out Gaussians that float where nothing is."""
+    collider: str = "auto"
+    """`auto` (the input's, else fused from the splats' depth), `world` (the input's exact one), `none` or a file."""
+    collider_faces: int = 50_000
+    """Most faces of a fused collider."""
+    collider_approximation: str = "none"
+    """Token of `physics:approximation`."""
+    labels: str = "keep"
+    """`keep` (the input's), `none`, or one class for the whole collider."""
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """Hold what a conversion did."""
+
+    gaussians: int
+    """Number of Gaussians written."""
+    sh_degree: int
+    ground: GroundReport | None
+    collider_kind: str
+    """`fused`, `world`, `file` or `missing`."""
+    collider: ColliderReport | None
+    """Measurements of a collider that was fused here."""
+    notes: tuple[str, ...]
+    """What a person should know about the output, one sentence each."""
+
+
+def convert(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    config: ConvertConfig | None = None,
+    render: RenderDepth | None = None,
+) -> ConvertReport:
+    """Convert `source` to `destination`, the formats being those of their endings.
+
+    Args:
+        source: `.ply`, `.spz`, `.safetensors`, `.pt`, `.pth`, `.npy` or a USD file.
+        destination: `.usdz`, `.ply`, `.spz` or `.safetensors`.
+        config: What to change on the way.
+        render: Renders depth, for `collider="auto"` of an input without a collider.
+
+    Raises:
+        LyraSimError: The input is damaged, an option makes no sense or the output cannot be written.
+    """
+    source, destination, config = Path(source), Path(destination), config or ConvertConfig()
+    _check(destination, config)
+    notes: list[str] = []
+    scene = load_scene(source)
+    scene = move_scene(scene, _requested_move(config))
+    ground = None
+    if config.level or config.camera_height is not None:
+        level, ground = stand_on_floor(scene.gaussians, camera_height=config.camera_height)
+        scene = move_scene(scene, level)
+        if ground is None:
+            notes.append("No floor was found, so the scene was not levelled; check --up-axis.")
+    if config.drop_floaters:
+        scene = replace(scene, gaussians=drop_floaters(scene.gaussians).checked(str(source)))
+    if config.sh_degree is not None:
+        scene = replace(scene, gaussians=with_sh_degree(scene.gaussians, config.sh_degree))
+    report = None
+    if destination.suffix.lower() == ".usdz":
+        scene, report = _with_meshes(scene, config, render, notes)
+        scene = replace(scene, provenance=converted_provenance(scene.provenance, source, config))
+        from lyra_sim.usd.writer import write_usdz
+
+        write_usdz(
+            destination,
+            scene,
+            target=config.target,  # type: ignore[arg-type]
+            collider_approximation=config.collider_approximation,
+        )
+    else:
+        write_gaussians(destination, scene.gaussians)
+    kind = scene.collider_kind if scene.collider is not None else "missing"
+    return ConvertReport(len(scene.gaussians), scene.gaussians.sh_degree, ground, kind, report, tuple(notes))
+
+
+def load_scene(path: Path) -> Scene:
+    """Read a scene from any file we read; what is not USD holds Gaussians only and keeps its own frame."""
+    suffix = path.suffix.lower()
+    if suffix in USD_SUFFIXES:
+        from lyra_sim.usd.reader import read_usd
+
+        return read_usd(path)
+    if suffix not in READERS:
+        known = ", ".join((*USD_SUFFIXES, *READERS))
+        raise LyraSimError(f"{path}: unknown kind of file; known endings are {known}")
+    return Scene(read_gaussians(path))
+
+
+def move_scene(scene: Scene, move: Similarity) -> Scene:
+    """Return the scene with everything in it moved."""
+    if move.is_identity:
+        return scene
+    collider, proxy = scene.collider, scene.proxy
+    if collider is not None:
+        collider = TriangleMesh(move.points(collider.vertices), collider.faces)
+    if proxy is not None:
+        proxy = replace(proxy, vertices=move.points(proxy.vertices))
+    return replace(scene, gaussians=move.gaussians(scene.gaussians), collider=collider, proxy=proxy)
+
+
+def converted_provenance(
+    before: Mapping[str, object], source: Path, config: ConvertConfig
+) -> dict[str, object]:
+    """Return the input's provenance with this conversion added to its history."""
+    with open(source, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    step = {
+        "input": source.name,
+        "input_sha256": digest,
+        "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()},
+        "lyra_sim": __version__,
+    }
+    unknown = {
+        "generated": "unknown",
+        "licence": "unknown; that of the input",
+        "note": "Converted from a file that does not say where its content comes from.",
+    }
+    known = dict(before) or unknown
+    history = known.get("conversions")
+    return {**known, "conversions": [*(history if isinstance(history, list) else []), step]}
+
+
+def _check(destination: Path, config: ConvertConfig) -> None:
+    if destination.suffix.lower() not in (".usdz", *WRITERS):
+        raise LyraSimError(f"{destination}: cannot write that; known endings are .usdz, {', '.join(WRITERS)}")
+    require_parent(destination, option="OUT")
+    if not (np.isfinite(config.scale) and config.scale > 0):
+        raise LyraSimError(f"--scale {config.scale}: must be positive")
+    if config.camera_height is not None and not 0 < config.camera_height < 1000:
+        raise LyraSimError(f"--height-of-camera {config.camera_height}: must be between 0 and 1000 m")
+    if config.collider_approximation not in APPROXIMATIONS:
+        raise LyraSimError(
+            f"--collider-approx {config.collider_approximation}: known are {', '.join(APPROXIMATIONS)}"
+        )
+    if config.collider_faces < 100:
+        raise LyraSimError(f"--collider-faces {config.collider_faces}: must be 100 or more")
+    for axis in config.up_axis or ():
+        if axis not in AXES:
+            raise LyraSimError(f"--up-axis: {axis!r} is no axis; known are {', '.join(AXES)}")
+
+
+def _requested_move(config: ConvertConfig) -> Similarity:
+    rotation = np.eye(3)
+    if config.up_axis is not None:
+        rotation = rotation_between(AXES[config.up_axis[0]], AXES[config.up_axis[1]])
+    return Similarity(rotation, scale=config.scale)
+
+
+def _with_meshes(
+    scene: Scene, config: ConvertConfig, render: RenderDepth | None, notes: list[str]
+) -> tuple[Scene, ColliderReport | None]:
+    """Return the scene with the collider and the labels that were asked for."""
+    scene, report = _with_collider(scene, config, render, notes)
+    if config.labels == "none":
+        return replace(scene, proxy=None), report
+    if config.labels != "keep":
+        if scene.collider is None:
+            raise LyraSimError(f"--labels {config.labels}: there is no collider to label")
+        label = np.zeros(len(scene.collider.faces), np.int32)
+        proxy = LabelledMesh(scene.collider.vertices, scene.collider.faces, label, (config.labels,))
+        return replace(scene, proxy=proxy), report
+    if scene.proxy is None:
+        notes.append("The scene has no labels; --labels CLASS labels the whole collider.")
+    return scene, report
+
+
+def _with_collider(
+    scene: Scene, config: ConvertConfig, render: RenderDepth | None, notes: list[str]
+) -> tuple[Scene, ColliderReport | None]:
+    if config.collider == "none":
+        return replace(scene, collider=None), None
+    if config.collider == "world":
+        if scene.collider is None or scene.collider_kind != "world":
+            raise LyraSimError(
+                f"--collider world: the input's collider is {scene.collider_kind}, not an exact one"
+            )
+        return scene, None
+    if config.collider != "auto":
+        mesh = read_mesh(config.collider)
+        return replace(scene, collider=mesh, collider_kind="file"), None
+    if scene.collider is not None:
+        return scene, None
+    if render is None:
+        raise LyraSimError("no renderer at hand to make a collider with; use --collider none or a mesh file")
+    c2w, intrinsics = choose_views(scene.gaussians, height=VIEW_SIZE, width=VIEW_SIZE)
+    depth, alpha = render(scene.gaussians, c2w, intrinsics, VIEW_SIZE, VIEW_SIZE)
+    floor = find_floor(opaque_points(scene.gaussians))
+    flat = floor is not None and abs(floor.height) < 0.15 and floor.normal[2] > 0.995
+    if not flat:
+        where = "none was found" if floor is None else f"it lies at {floor.height:.2f} m"
+        notes.append(
+            f"The collider has no closed floor at z = 0 ({where}); try --level, --up-axis or --scale."
+        )
+    fused = ColliderConfig(faces=config.collider_faces, floor=flat)
+    mesh, report = fuse_depth(depth, alpha, c2w, intrinsics, config=fused)
+    return replace(scene, collider=mesh, collider_kind="fused"), report
