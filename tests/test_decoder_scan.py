@@ -7,18 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generator.decoder.chunked import ScanInputs, chunked_scan
 from generator.decoder.elementwise import conv_silu, gate_norm
-from generator.decoder.scan import chunked_scan, scan, sequential_scan
+from generator.decoder.scan import ScanBackend, scan, scan_with_state, sequential_scan
 
 
-def scan_arguments(length: int, *, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def scan_inputs(length: int, *, dtype: torch.dtype = torch.float64) -> ScanInputs:
     """Return x, dt, a, b, c, d of two short sequences with three heads of four channels and state width 5."""
     generator = torch.Generator().manual_seed(length)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
-    arguments = [
+    inputs = [
         normal(2, length, 3, 4),
         F.softplus(normal(2, length, 3) - 2),
         -8 * normal(3).abs() - 0.1,
@@ -26,59 +27,77 @@ def scan_arguments(length: int, *, dtype: torch.dtype = torch.float64) -> list[T
         normal(2, length, 5),
         normal(3),
     ]
-    return [argument.requires_grad_() for argument in arguments]
+    return ScanInputs._make(tensor.requires_grad_() for tensor in inputs)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("length", [1, 3, 64, 150])
 def test_chunked_scan_equals_the_recurrence(length: int, reverse: bool) -> None:
     """Outputs and all gradients agree in float64, for whole chunks, rests and several segments."""
-    arguments = scan_arguments(length)
-    expected = scan(*arguments, reverse=reverse, backend="sequential")
-    found = chunked_scan(*arguments, reverse=reverse, chunk=4)
+    inputs = scan_inputs(length)
+    expected = scan(inputs, reverse=reverse, backend="sequential")
+    found = chunked_scan(inputs, reverse=reverse, chunk=4)
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
     weights = torch.randn_like(expected)
     for ours, theirs in zip(
-        torch.autograd.grad(found, arguments, weights),
-        torch.autograd.grad(expected, arguments, weights),
+        torch.autograd.grad(found, inputs, weights),
+        torch.autograd.grad(expected, inputs, weights),
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_scan_in_float32_stays_finite_at_extreme_steps() -> None:
-    """Steps of 0 and of 100, where exp of the decay alone would overflow, give the finite values of the recurrence."""
-    arguments = scan_arguments(130, dtype=torch.float32)
-    arguments[1] = (
-        torch.where(torch.arange(130)[:, None] % 3 == 0, 0.0, 100.0).expand(2, 130, 3).requires_grad_()
-    )
-    y = chunked_scan(*arguments)
-    grads = torch.autograd.grad(y.sum(), arguments)
+    """Steps of 0 and of 100, where exp of the decay alone would overflow, give the recurrence's finite values."""
+    steps = torch.where(torch.arange(130)[:, None] % 3 == 0, 0.0, 100.0).expand(2, 130, 3)
+    inputs = scan_inputs(130, dtype=torch.float32)._replace(dt=steps.clone().requires_grad_())
+    y = chunked_scan(inputs)
+    grads = torch.autograd.grad(y.sum(), inputs)
     assert all(bool(tensor.isfinite().all()) for tensor in (y, *grads))
-    torch.testing.assert_close(y, sequential_scan(*arguments), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(y, sequential_scan(inputs)[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_scan_is_causal(reverse: bool) -> None:
     """Tokens that come later in scan order do not change earlier outputs by a bit."""
-    arguments = [argument.detach() for argument in scan_arguments(100)]
-    before = chunked_scan(*arguments, reverse=reverse, chunk=8)
+    inputs = scan_inputs(100)
     later, earlier = (slice(0, 37), slice(37, 100)) if reverse else (slice(63, 100), slice(0, 63))
-    for index in (0, 1, 3, 4):
-        arguments[index] = arguments[index].clone()
-        arguments[index][:, later] += 1
-    after = chunked_scan(*arguments, reverse=reverse, chunk=8)
+    bump = torch.zeros(100, dtype=torch.float64)
+    bump[later] = 1
+    changed = inputs._replace(
+        x=inputs.x + bump[:, None, None],
+        dt=inputs.dt + bump[:, None],
+        b=inputs.b + bump[:, None],
+        c=inputs.c + bump[:, None],
+    )
+    before, after = (chunked_scan(each, reverse=reverse, chunk=8) for each in (inputs, changed))
     assert torch.equal(before[:, earlier], after[:, earlier])
     assert not torch.allclose(before[:, later], after[:, later])
 
 
+@pytest.mark.parametrize("backend", ["sequential", "chunked"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_stretches_that_hand_on_their_state_equal_the_whole(reverse: bool, backend: ScanBackend) -> None:
+    """Scanning 100 tokens as 30 + 70, in scan order, gives the outputs of one scan."""
+    inputs = scan_inputs(100)
+    expected = scan(inputs, reverse=reverse, backend=backend)
+    state, parts = None, []
+    for tokens in (slice(70, 100), slice(0, 70)) if reverse else (slice(0, 30), slice(30, 100)):
+        stretch = inputs._replace(
+            **{name: getattr(inputs, name)[:, tokens] for name in ("x", "dt", "b", "c")}
+        )
+        y, state = scan_with_state(stretch, state, reverse=reverse, backend=backend)
+        parts.append(y)
+    found = torch.cat(parts[::-1] if reverse else parts, dim=1)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
 def test_half_precision_scan_is_the_float32_scan_rounded() -> None:
     """bfloat16 inputs are computed in float32, so the result is off by one rounding only."""
-    arguments = [argument.detach().bfloat16() for argument in scan_arguments(70)]
-    expected = chunked_scan(*(argument.float() for argument in arguments))
-    found = chunked_scan(*arguments)
+    inputs = ScanInputs._make(tensor.detach().bfloat16() for tensor in scan_inputs(70))
+    found = chunked_scan(inputs)
     assert found.dtype == torch.bfloat16
-    assert torch.equal(found, expected.bfloat16())
+    assert torch.equal(found, chunked_scan(inputs.widened()).bfloat16())
 
 
 def plain_conv_silu(sequence: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,8 +22,29 @@ class Attention(nn.Module):
         self.k_norm = nn.RMSNorm(head_dim, eps=1e-6) if qk_norm else nn.Identity()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        q, k, v = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v)
+        queries, keys, values = self._heads(self.qkv(tokens), 3)
+        return self._mix(queries, keys, values)
+
+    def keys_values(self, slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return keys (not yet normed) and values, (B, heads, L, head dim), of a sequence given in slices."""
+        width = self.qkv.in_features
+        weight, bias = self.qkv.weight[width:], self.qkv.bias[width:]
+        keys, values = self._heads(torch.cat([F.linear(part, weight, bias) for part in slices], dim=1), 2)
+        return keys, values
+
+    def attend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Return what `tokens` take from all keys and values."""
+        width = self.qkv.in_features
+        (queries,) = self._heads(F.linear(tokens, self.qkv.weight[:width], self.qkv.bias[:width]), 1)
+        return self._mix(queries, keys, values)
+
+    def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """Split (B, L, parts*D) into `parts` tensors (B, heads, L, head dim)."""
+        return projected.unflatten(2, (parts, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _mix(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Run the softmax attention and the output projection."""
+        attended = F.scaled_dot_product_attention(self.q_norm(queries), self.k_norm(keys), values)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
 
@@ -49,3 +73,13 @@ class AttentionBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))
+
+    def forward_in_slices(self, tokens: Tensor, size: int) -> Tensor:
+        """Return what `forward` does with temporary memory of `size` tokens beside all keys and values."""
+        parts = [slice(start, start + size) for start in range(0, tokens.shape[1], size)]
+        keys, values = self.attn.keys_values([self.norm1(tokens[:, part]) for part in parts])
+        out = torch.empty_like(tokens)
+        for part in parts:
+            mixed = tokens[:, part] + self.attn.attend(self.norm1(tokens[:, part]), keys, values)
+            out[:, part] = mixed + self.mlp(self.norm2(mixed))
+        return out

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generator.decoder.chunked import at_least_float32
+
 SLICE = 1024
 """Tokens that are worked on together."""
 
@@ -74,9 +76,10 @@ def gate_norm(y: Tensor, z: Tensor, weight: Tensor, *, eps: float) -> Tensor:
     return _GateNorm.apply(y, z, weight, eps)
 
 
-def _slices(length: int) -> list[slice]:
-    """Cut L tokens into slices of at most `SLICE`."""
-    return [slice(i, i + SLICE) for i in range(0, length, SLICE)]
+def _slices(values: Tensor) -> list[slice]:
+    """Cut the token axis; a GPU has no small cache to fit, and wants few launches."""
+    size = SLICE if values.device.type == "cpu" else 64 * SLICE
+    return [slice(i, i + size) for i in range(0, values.shape[1], size)]
 
 
 def _inverse_rms(values: Tensor, eps: float) -> Tensor:
@@ -89,9 +92,9 @@ class _GateNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, y, z, weight, eps):  # type: ignore[no-untyped-def]
         out = torch.empty(y.shape, dtype=y.dtype, device=y.device)
-        for part in _slices(y.shape[1]):
-            gated = F.silu(z[:, part]).mul_(y[:, part])
-            torch.mul(gated.mul_(_inverse_rms(gated, eps)), weight, out=out[:, part])
+        for part in _slices(y):
+            gated = F.silu(at_least_float32(z[:, part])) * y[:, part]
+            out[:, part] = gated.mul_(_inverse_rms(gated, eps)).mul_(weight)
         ctx.save_for_backward(y, z, weight)
         ctx.eps = eps
         return out
@@ -99,20 +102,21 @@ class _GateNorm(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        y, z, weight = ctx.saved_tensors
-        grad_y, grad_z = (torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (y, z))
-        grad_weight = torch.zeros_like(weight)
-        for part in _slices(y.shape[1]):
-            silu = F.silu(z[:, part])
-            gated = silu * y[:, part]
-            scale = _inverse_rms(gated, ctx.eps)
-            normed = gated.mul_(scale)
-            flow = grad[:, part] * normed
-            grad_weight += flow.sum((0, 1))
-            # d(normed) = scale (g - normed mean(g normed)) with g = grad * weight.
-            mean = (flow @ weight).div_(len(weight))[..., None]
-            through = torch.mul(grad[:, part], weight).addcmul_(normed, mean, value=-1).mul_(scale)
-            torch.mul(through, silu, out=grad_y[:, part])
-            through.mul_(y[:, part])
-            grad_z[:, part] = torch.ops.aten.silu_backward(through, z[:, part])
-        return grad_y, grad_z, grad_weight, None
+        all_y, all_z, weight = ctx.saved_tensors
+        grad_y, grad_z = (torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (all_y, all_z))
+        wide = at_least_float32(weight)
+        grad_weight = torch.zeros_like(wide)
+        for part in _slices(grad):
+            y, z, flow = (at_least_float32(t[:, part]) for t in (all_y, all_z, grad))
+            silu = F.silu(z)
+            normed = silu * y
+            scale = _inverse_rms(normed, ctx.eps)
+            normed.mul_(scale)
+            product = flow * normed
+            grad_weight += product.sum((0, 1))
+            # d(normed) = scale (g - normed mean(g normed)) with g = flow * weight.
+            mean = (product @ wide).div_(len(weight))[..., None]
+            through = torch.mul(flow, wide).addcmul_(normed, mean, value=-1).mul_(scale)
+            grad_y[:, part] = silu.mul_(through)
+            grad_z[:, part] = torch.ops.aten.silu_backward(through.mul_(y), z)
+        return grad_y, grad_z, grad_weight.to(weight.dtype), None

@@ -40,6 +40,25 @@ class DecoderInputs:
         """Latent frames t per view."""
         return self.latents.shape[1] // self.views
 
+    def view(self, index: int) -> DecoderInputs:
+        """Return the inputs of one view alone; times are those of all views."""
+
+        def pick(maps: Tensor) -> Tensor:
+            return maps.unflatten(1, (self.views, -1))[:, index]
+
+        cache = self.cache
+        return replace(
+            self,
+            latents=pick(self.latents),
+            plucker=pick(self.plucker),
+            origins=pick(self.origins),
+            directions=pick(self.directions),
+            views=1,
+            cache=None
+            if cache is None
+            else CacheMaps(pick(cache.depth), pick(cache.mask), pick(cache.distance)),
+        )
+
     def to(self, *args: object, **kwargs: object) -> DecoderInputs:
         """Return a copy with every tensor moved or cast, as `torch.Tensor.to` does."""
 

@@ -77,33 +77,35 @@ class LyraDecoder(nn.Module):
 
     def raw_volume(self, inputs: DecoderInputs) -> Tensor:
         """Return the raw channels on their grid, (B, V, 12, T, H/f, W/f): what training supervises."""
-        tokens = self.mix(self.embed(inputs))
-        h, w = (side // self.config.spatial_patch for side in inputs.latents.shape[-2:])
-        volume = tokens_to_volume(self.enc_norm(tokens), inputs.views, (inputs.latent_frames, h, w))
-        raw = self._run(self.deconv, volume).unflatten(0, (-1, inputs.views))
-        return raw if inputs.cache is None else self._add_cache(raw, inputs.cache)
+        return self.head(self.mix(self.embed(inputs)), inputs)
 
     def embed(self, inputs: DecoderInputs) -> Tensor:
         """Return the tokens of all views as one sequence, (B, V*t*(h/2)*(w/2), D)."""
+        tokens = self.embed_scene(inputs)
+        if inputs.times is None or not self.config.use_time_embedding:
+            return tokens
+        target = self.embed_target(inputs.times[:, inputs.latent_frames :])
+        return tokens + target.repeat(1, inputs.latents.shape[1], 1)
+
+    def embed_scene(self, inputs: DecoderInputs) -> Tensor:
+        """Return the tokens without the target time: what all target times of a scene share."""
         views = inputs.views
 
         def clips(maps: Tensor) -> Tensor:
             return maps.unflatten(1, (views, -1)).flatten(0, 1)
 
-        tokens = self.patch_embed(clips(inputs.latents))
+        tokens = self.patch_embed(clips(inputs.latents)) + self.patch_plucker_embed(clips(inputs.plucker))
         if self.config.use_time_embedding:
-            tokens = tokens + self._embed_times(inputs).repeat_interleave(views, dim=0)
-        tokens = tokens + self.patch_plucker_embed(clips(inputs.plucker))
+            assert inputs.times is not None
+            times = self.patch_time_embed(inputs.times[:, : inputs.latent_frames])
+            tokens = tokens + times.repeat_interleave(views, dim=0)
         if inputs.cache is not None:
             tokens = tokens + self.patch_cache_embed(inputs.cache, views)
         return views_to_sequence(tokens, views)
 
-    def _embed_times(self, inputs: DecoderInputs) -> Tensor:
-        """Return the tokens of input times plus target time of one view, (B, t*(h/2)*(w/2), D)."""
-        assert inputs.times is not None
-        t = inputs.latent_frames
-        target = self.patch_time_embed_tgt(inputs.times[:, t:])
-        return self.patch_time_embed(inputs.times[:, :t]) + target.repeat(1, t, 1)
+    def embed_target(self, times: Tensor) -> Tensor:
+        """Return the target time's tokens for one latent frame of one view, (B, (h/2)*(w/2), D)."""
+        return self.patch_time_embed_tgt(times)
 
     def mix(self, tokens: Tensor) -> Tensor:
         """Return the tokens after all blocks, before `enc_norm`."""
@@ -116,6 +118,13 @@ class LyraDecoder(nn.Module):
         if isinstance(block, MambaBlock):
             return block(tokens, backend=self.scan_backend)
         return block(tokens)
+
+    def head(self, tokens: Tensor, inputs: DecoderInputs) -> Tensor:
+        """Return the raw channels (B, V, 12, T, H/f, W/f) from the tokens after all blocks."""
+        h, w = (side // self.config.spatial_patch for side in inputs.latents.shape[-2:])
+        volume = tokens_to_volume(self.enc_norm(tokens), inputs.views, (inputs.latent_frames, h, w))
+        raw = self._run(self.deconv, volume).unflatten(0, (-1, inputs.views))
+        return raw if inputs.cache is None else self._add_cache(raw, inputs.cache)
 
     def _add_cache(self, raw: Tensor, cache: CacheMaps) -> Tensor:
         """Add the cache's distance, gated per cell by whether the cache saw it, to the raw distance."""
