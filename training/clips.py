@@ -69,9 +69,13 @@ class ClipSet:
 
     def _draw(self, rng: np.random.Generator, frames: int, crop: tuple[int, int]) -> np.ndarray:
         files = self.files[rng.integers(len(self.files))]
-        clips = np.load(files[rng.integers(len(files))], mmap_mode="r")
+        path = files[rng.integers(len(files))]
+        clips = np.load(path, mmap_mode="r")
         clip = clips[rng.integers(len(clips))] if clips.ndim == 5 else clips
-        room = np.array([len(clip) - frames, clip.shape[1] - crop[0], clip.shape[2] - crop[1]])
+        room = np.array(clip.shape[:3]) - np.array((frames, *crop))
+        if room.min() < 0:
+            found, wanted = ("x".join(map(str, s)) for s in (clip.shape[:3], (frames, *crop)))
+            raise LyraSimError(f"{path}: is {found}, smaller than crops of {wanted}; make larger clips")
         t, y, x = rng.integers(0, room + 1)
         clip = clip[t : t + frames, y : y + crop[0], x : x + crop[1]]
         clip = clip[:, :, ::-1] if rng.random() < 0.5 else clip

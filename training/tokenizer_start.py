@@ -67,13 +67,13 @@ def _see_past_constants(module: nn.Module) -> None:
         module.norm.bias.zero_()
 
 
-def _identity_in_time(conv: nn.Module) -> None:
+def _identity_in_time(conv: stock.CosmosCausalConv3d) -> None:
     kernel = torch.zeros_like(conv.weight)
     kernel[:, :, -1, 0, 0] = torch.eye(len(kernel))
     _assign(conv, kernel, torch.zeros_like(conv.bias))
 
 
-def _project(projection: nn.Module, matrix: Tensor, offset: Tensor, *, pairs: int) -> None:
+def _project(projection: stock.CosmosConvProjection3d, matrix: Tensor, offset: Tensor, *, pairs: int) -> None:
     """Set the first rows of `matrix` as pairs (x, -x), then further rows, then the two constants."""
     conv = projection.conv_s
     width = conv.out_channels
@@ -86,7 +86,7 @@ def _project(projection: nn.Module, matrix: Tensor, offset: Tensor, *, pairs: in
     _assign(conv, kernel, full)
 
 
-def _gather(projection: nn.Module, matrix: Tensor, offset: Tensor) -> None:
+def _gather(projection: stock.CosmosConvProjection3d, matrix: Tensor, offset: Tensor) -> None:
     """Apply `matrix` to what the pairs carry after SiLU, and add the offset."""
     conv = projection.conv_s
     kernel = torch.zeros_like(conv.weight)
@@ -96,6 +96,6 @@ def _gather(projection: nn.Module, matrix: Tensor, offset: Tensor) -> None:
     _assign(conv, kernel, offset)
 
 
-def _assign(conv: nn.Module, kernel: Tensor, bias: Tensor) -> None:
+def _assign(conv: stock.CosmosCausalConv3d, kernel: Tensor, bias: Tensor) -> None:
     conv.weight.copy_(kernel)
     conv.bias.copy_(bias)

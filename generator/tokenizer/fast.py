@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers.models.autoencoders import autoencoder_kl_cosmos as stock
@@ -64,7 +64,8 @@ def _identity_taps(weight: Tensor, taps: tuple[tuple[int, ...], ...], value: flo
     kernel = torch.zeros_like(weight)
     eye = value * torch.eye(weight.shape[0], dtype=weight.dtype, device=weight.device)
     for tap in taps:
-        kernel[(..., *tap)] = eye
+        index: tuple[Any, ...] = (..., *tap)
+        kernel[index] = eye
     return kernel
 
 
@@ -193,7 +194,7 @@ def _inverse_haar_matrix(patch_size: int) -> Tensor:
     return impulses.flatten(1)
 
 
-_TWINS: dict[type[nn.Module], type[nn.Module]] = {
+_TWINS: dict[type, Any] = {
     stock.CosmosCausalConv3d: CausalConv3d,
     stock.CosmosDownsample3d: Downsample3d,
     stock.CosmosUpsample3d: Upsample3d,
