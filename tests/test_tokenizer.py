@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKLCosmos
 from safetensors import safe_open
 
-from generator.tokenizer import CosmosTokenizer, accelerate_cpu
+from generator.tokenizer import CosmosTokenizer, accelerate_cpu, fast
 from lyra_sim.errors import LyraSimError
 
 TINY = {
@@ -90,6 +90,15 @@ def test_cpu_path_leaves_the_stock_model_alone() -> None:
     fast = accelerate_cpu(stock)
     assert type(stock.encoder.patch_embed).__module__.startswith("diffusers")
     assert all(a is b for a, b in zip(stock.parameters(), fast.parameters(), strict=True))
+
+
+def test_training_after_inference(tokenizer: CosmosTokenizer) -> None:
+    """What the CPU path keeps from a run in inference mode does not stand in the way of gradients."""
+    fast._haar_matrix.cache_clear()
+    fast._inverse_haar_matrix.cache_clear()
+    with torch.inference_mode():
+        tokenizer(video(9))
+    tokenizer(video(9).requires_grad_()).sum().backward()
 
 
 @pytest.mark.parametrize("accelerated", [False, True])

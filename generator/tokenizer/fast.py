@@ -173,25 +173,24 @@ class Unpatcher3d(stock.CosmosUnpatcher3d):
 @cache
 def _haar_matrix(patch_size: int) -> Tensor:
     """Return the (p^3 pixels, p^3 bands) matrix of the stock transform, read off from unit impulses."""
-    p = patch_size
-    impulses = torch.eye(p**3).view(p**3, 1, p, p, p)
-    transform = stock.CosmosPatchEmbed3d(p, "haar")
-    with torch.no_grad():
-        for _ in range(p.bit_length() - 1):
+    # A tensor made in inference mode could never take part in training, and this one outlives its first caller.
+    with torch.inference_mode(False), torch.no_grad():
+        impulses = torch.eye(patch_size**3).view(patch_size**3, 1, patch_size, patch_size, patch_size)
+        transform = stock.CosmosPatchEmbed3d(patch_size, "haar")
+        for _ in range(patch_size.bit_length() - 1):
             impulses = transform._dwt(impulses, rescale=True)
-    return impulses.flatten(1)
+        return impulses.flatten(1)
 
 
 @cache
 def _inverse_haar_matrix(patch_size: int) -> Tensor:
     """Return the (p^3 bands, p^3 pixels) matrix of the stock inverse, read off from unit impulses."""
-    p = patch_size
-    impulses = torch.eye(p**3).view(p**3, p**3, 1, 1, 1)
-    transform = stock.CosmosUnpatcher3d(p, "haar")
-    with torch.no_grad():
-        for _ in range(p.bit_length() - 1):
+    with torch.inference_mode(False), torch.no_grad():
+        impulses = torch.eye(patch_size**3).view(patch_size**3, patch_size**3, 1, 1, 1)
+        transform = stock.CosmosUnpatcher3d(patch_size, "haar")
+        for _ in range(patch_size.bit_length() - 1):
             impulses = transform._idwt(impulses, rescale=True)
-    return impulses.flatten(1)
+        return impulses.flatten(1)
 
 
 _TWINS: dict[type, Any] = {
