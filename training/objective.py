@@ -16,6 +16,8 @@ from training.stage import LossWeights, Stage
 
 FOOTPRINT = 0.6
 """Target standard deviation of a Gaussian, as a share of the width that its cell sees."""
+OPAQUE, REPEATED, HIDDEN = 0.95, 0.6, 0.03
+"""Opacities that `keep_pattern` asks for."""
 
 
 def objective(
@@ -54,8 +56,8 @@ def direct_terms(
         error = (predicted[:, 4:7].log() - footprint.log()[:, None]).abs().mean(dim=-1)
         terms["scale"] = (error * valid).sum() / valid.sum().clamp(min=1)
     if weights.keep:
-        kept = keep_pattern(depth.shape, frames=len(depth) // batch.views).flatten()
-        terms["keep"] = F.binary_cross_entropy(predicted[:, 3].clamp(1e-4, 1 - 1e-4), kept * 0.94 + 0.03)
+        wanted = keep_pattern(batch.cache_mask[0], frames=len(depth) // batch.views).flatten()
+        terms["keep"] = F.binary_cross_entropy(predicted[:, 3].clamp(1e-4, 1 - 1e-4), wanted)
     return terms
 
 
@@ -92,16 +94,20 @@ def rendered_terms(
     return terms
 
 
-def keep_pattern(shape: torch.Size, *, frames: int) -> torch.Tensor:
-    """Return 1 for a fifth of the cells of (F, h, w), spread over rows, columns and frames, else 0.
+def keep_pattern(mask: torch.Tensor, *, frames: int) -> torch.Tensor:
+    """Return the opacity that every cell of (F, h, w) starts from: about a fifth of them are to be kept.
 
-    It repeats every four rows and columns and every eight frames, because a token knows a cell's place only
-    within itself (16 x 16 pixels and 8 frames at 4-pixel cells).
+    The conditioning frame's own cells stay, though not opaque, because every view repeats them; so does half of what
+    the conditioning frame did not see (`mask` 0), and a thin lattice of the rest. The lattices repeat every four rows
+    and columns and every eight frames, because a token knows a cell's place only within itself.
     """
-    frame = (torch.arange(shape[0]) % frames % 8)[:, None, None]
-    row = (torch.arange(shape[1]) % 4)[None, :, None]
-    column = (torch.arange(shape[2]) % 4)[None, None, :]
-    return ((row + 2 * column + 3 * frame) % 5 == 0).float()
+    frame = (torch.arange(mask.shape[0]) % frames)[:, None, None]
+    row = (torch.arange(mask.shape[1]) % 4)[None, :, None]
+    column = (torch.arange(mask.shape[2]) % 4)[None, None, :]
+    place = 4 * row + column + 5 * (frame % 8)
+    rare = torch.where(place % 11 == 0, OPAQUE, HIDDEN)
+    unseen = torch.where((row + column + frame) % 2 == 0, OPAQUE, HIDDEN)
+    return torch.where(frame == 0, REPEATED, torch.where(mask < 0.5, unseen, rare))
 
 
 def _at_cells(depth: torch.Tensor, width: int) -> torch.Tensor:

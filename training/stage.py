@@ -29,7 +29,7 @@ class LossWeights:
     scale: float = 0.0
     """Direct: log scale of every Gaussian against the footprint of its cell."""
     keep: float = 0.0
-    """Direct: opacity of every Gaussian against a fixed pattern that keeps the share that pruning keeps."""
+    """Direct: opacity of every Gaussian against `objective.keep_pattern`, which keeps about a fifth."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ MINI: dict[str, Any] = {
 """Configuration of the mini tokenizer: patches as large as a latent cell, so that nothing is resampled; the rest
 (16 channels, 8x8x8 compression, Haar transform) is as published."""
 
+SLOW_SHARE = 0.03
+"""Learning rate of the projections that the linear start set, over that of the branches that it closed."""
 START_STEP = 1 << 41
 """Step whose crops the linear start is fitted to: beyond any training step."""
 
@@ -89,7 +91,7 @@ class TokenizerTrainer:
         self.configuration, self.options, self.clips = configuration, options, clips
         self.tokenizer = CosmosTokenizer(configuration)
         self.average = {name: p.detach().clone() for name, p in self._parameters().items()}
-        self.optimizer = torch.optim.AdamW(self.tokenizer.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), weight_decay=0.0)
         self.step = 0
         self.seconds = 0.0
 
@@ -117,7 +119,7 @@ class TokenizerTrainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.tokenizer.parameters(), options.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = options.rate(self.step)
+            group["lr"] = options.rate(self.step) * group["share"]
         self.optimizer.step()
         self.step += 1
         self._update_average()
@@ -156,6 +158,14 @@ class TokenizerTrainer:
                 self.average[name].copy_(tensors[f"average.{name}"])
                 keys = ("step", "exp_avg", "exp_avg_sq")
                 self.optimizer.state[parameter] = {k: tensors[f"optimizer.{k}.{name}"] for k in keys}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Split the parameters: the linear start holds in the projections, so they move slowly."""
+        slow, fast = [], []
+        for name, parameter in self._parameters().items():
+            start = any(part in name for part in ("conv_in", "conv_out", "norm_out", "quant_conv"))
+            (slow if start else fast).append(parameter)
+        return [{"params": slow, "share": SLOW_SHARE}, {"params": fast, "share": 1.0}]
 
     def _parameters(self) -> dict[str, torch.nn.Parameter]:
         return dict(self.tokenizer.network.named_parameters())

@@ -1,0 +1,145 @@
+"""The decoder's training: batches, the direct terms, and exact resumption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generator.decoder import DecoderConfig
+from lyra_sim import LyraSimError
+from training.dataset import SceneDataset, read_batch
+from training.distill import MINI_STAGES, Training, learning_rate, run_decoder
+from training.objective import direct_terms, keep_pattern
+from training.stage import LossWeights, Stage, load_stage
+
+TINY = DecoderConfig(
+    embed_dim=32,
+    depth=2,
+    num_heads=2,
+    head_dim=32,
+    attention_every=2,
+    state_size=8,
+    patch_size_out_factor=(1, 4, 4),
+    plucker_embedding_vae=False,
+    time_embedding=False,
+    cache_branch=True,
+)
+HEIGHT, WIDTH, FRAMES, VIEWS = 32, 48, 9, 2
+STAGE = Stage(
+    name="tiny",
+    steps=4,
+    warmup=2,
+    views=(1, 2),
+    targets=2,
+    prune_ratio=0.5,
+    random_share=0.2,
+    weights=LossWeights(
+        mse=1.0, ssim=0.1, depth=0.1, metric_depth=0.1, distance=1.0, colour=1.0, scale=0.1, keep=0.1
+    ),
+)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    """Write two small scenes of a camera that moves along x before a slanted wall."""
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        folder = tmp_path / "scenes" / f"{index:05d}"
+        folder.mkdir(parents=True)
+        shape = (VIEWS, FRAMES, HEIGHT // 4, WIDTH // 4)
+        depth = np.broadcast_to(np.linspace(2, 4, shape[3]), shape)
+        c2w = np.tile(np.eye(4), (VIEWS, FRAMES, 1, 1))
+        c2w[..., 0, 3] = np.linspace(0, 0.3, FRAMES) * np.array([[1], [-1]]) + index
+        np.save(folder / "rgb.npy", rng.integers(0, 255, (VIEWS, FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8))
+        np.save(folder / "latents.npy", rng.standard_normal((VIEWS, 2, 16, 4, 6)).astype(np.float16))
+        np.save(folder / "depth.npy", depth.astype(np.float16))
+        np.save(folder / "cache_depth.npy", (depth * 1.1).astype(np.float16))
+        np.save(folder / "cache_mask.npy", (rng.random(shape) > 0.2).astype(np.uint8))
+        np.save(folder / "c2w.npy", c2w)
+        np.save(folder / "intrinsics.npy", np.tile([40.0, 40.0, 24.0, 16.0], (VIEWS, FRAMES, 1)))
+        (folder / "scene.json").write_text(json.dumps({"trajectories": ["left", "right"], "cell": 4}))
+    return tmp_path / "scenes"
+
+
+def _train(scenes: Path, run: Path, *, until: int) -> Training:
+    run.mkdir(exist_ok=True)
+    training = Training(TINY, [STAGE], SceneDataset(scenes), run, seed=3)
+    training.resume()
+    while training.step < until:
+        training.train_step(STAGE)
+        training.step += 1
+    training.save()
+    return training
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(scenes: Path, tmp_path: Path) -> None:
+    """Show that stopping after two steps and going on gives the same weights, bit for bit, as four steps at once."""
+    whole = _train(scenes, tmp_path / "whole", until=4)
+    _train(scenes, tmp_path / "parts", until=2)
+    parts = _train(scenes, tmp_path / "parts", until=4)
+    for name, value in whole.decoder.state_dict().items():
+        assert torch.equal(value, parts.decoder.state_dict()[name]), name
+
+
+def test_training_starts_from_the_caches_geometry(scenes: Path, tmp_path: Path) -> None:
+    """Show that before the first step every Gaussian lies near the cache's depth along its own ray."""
+    training = Training(TINY, [STAGE], SceneDataset(scenes), tmp_path, seed=0)
+    batch = read_batch(training.scenes.scenes[0], np.array([0, 1]), [(0, 3)])
+    with torch.no_grad():
+        gaussians = run_decoder(training.decoder, batch)
+    depth_ratio = (gaussians[0, :, 2] / batch.depth.flatten()).median()
+    assert depth_ratio == pytest.approx(1.1, abs=0.1)
+
+
+def test_direct_terms_vanish_for_perfect_gaussians(scenes: Path) -> None:
+    """Show that Gaussians on the true surface with the true colours cost nothing."""
+    batch = read_batch(scenes / "00000", np.array([1]), [(0, 0)])
+    from generator.decoder.rays import pixel_rays
+
+    origins, rays = pixel_rays(batch.c2w[0], batch.intrinsics[0], (HEIGHT, WIDTH), cell=4, unit=False)
+    points = (origins + rays * batch.depth[0][:, None]).permute(0, 2, 3, 1).reshape(-1, 3)
+    colour = batch.colour[0].permute(0, 2, 3, 1).reshape(-1, 3)
+    gaussians = torch.cat([points, torch.ones(len(points), 8) * 0.1, colour], dim=1)[None]
+    terms = direct_terms(gaussians, batch, LossWeights(distance=1, colour=1), cell=4)
+    assert terms["distance"] < 1e-5
+    assert terms["colour"] < 1e-6
+
+
+def test_the_first_frame_of_any_view_is_the_origin(scenes: Path) -> None:
+    """Show that poses are relative to the conditioning camera, whatever the world frame."""
+    for scene in ("00000", "00001"):
+        batch = read_batch(scenes / scene, np.array([1, 0]), [(1, 2)])
+        torch.testing.assert_close(batch.c2w[0, 0], torch.eye(4))
+        torch.testing.assert_close(batch.c2w[0, FRAMES], torch.eye(4))
+        assert batch.target_c2w[0, 0, 3] == pytest.approx(-0.3 * 2 / 8, abs=1e-5)
+
+
+def test_the_keep_pattern_keeps_about_a_fifth() -> None:
+    """Show that the pattern's opaque cells fit what pruning at 0.8 keeps when a tenth is unseen."""
+    mask = torch.ones(17, 44, 80)
+    mask[:, :, :8] = 0
+    share = (keep_pattern(mask, frames=17) > 0.5).float().mean().item()
+    assert share == pytest.approx(0.2, abs=0.03)
+
+
+def test_the_learning_rate_warms_up_and_decays() -> None:
+    """Show the schedule's ends: a fraction of the peak at first, a twentieth of it at last."""
+    stage = load_stage(MINI_STAGES[0])
+    assert learning_rate(stage, 0) == pytest.approx(stage.learning_rate / stage.warmup)
+    assert learning_rate(stage, stage.steps) == pytest.approx(stage.learning_rate / 20)
+
+
+def test_a_folder_without_scenes_is_said_plainly(tmp_path: Path) -> None:
+    """Show that training on nothing names the folder and the commands that fill it."""
+    with pytest.raises(LyraSimError, match=r"training\.prepare"):
+        SceneDataset(tmp_path)
+
+
+def test_an_unknown_stage_is_said_plainly() -> None:
+    """Show that a stage without a file names the file that was looked for."""
+    with pytest.raises(LyraSimError, match="training/stages/mini_9"):
+        load_stage("mini_9")
