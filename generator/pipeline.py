@@ -34,7 +34,7 @@ class LyraPipeline:
             decoder.load_state_dict({name: value.float() for name, value in state.items()})
         except RuntimeError as error:
             raise LyraSimError(f"{decoder_card}: weights do not fit the configuration ({error})") from error
-        expected = facts.get("tokenizer_sha256")
+        expected = facts.get("training", {}).get("tokenizer_sha256")
         if expected and expected != tokenizer_facts["sha256"]:
             raise LyraSimError(
                 f"{decoder_card}: trained on latents of tokenizer {expected[:12]}, got {tokenizer_facts['sha256'][:12]}"
