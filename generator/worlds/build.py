@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generator.worlds.kinds import builder
+from generator.worlds.kinds import BUILDERS
 from generator.worlds.lighting import expose
 from generator.worlds.prompt import WorldSpec
 from generator.worlds.scene import Scene, Viewpoint
@@ -27,7 +27,7 @@ def build_world(spec: WorldSpec, *, seed: int) -> World:
         raise LyraSimError(f"the seed is {seed}; it must be 0 or greater")
     stream = [KINDS.index(spec.kind), seed]
     scene = Scene(spec.modifiers, np.random.default_rng([1, *stream]), np.random.default_rng([2, *stream]))
-    viewpoint = builder(spec.kind)(scene)
+    viewpoint = BUILDERS[spec.kind](scene)
     return expose(_assemble(spec.kind, scene, viewpoint), scene)
 
 

@@ -124,6 +124,14 @@ class Part:
         self.mesh.material.append(np.full(count, self.mesh.material_index(material), np.int32))
         self.mesh.instance.append(np.full(count, self.index, np.int32))
 
+    def sheet(self, corners: np.ndarray, material: Material, *, thickness: float = 0.004) -> None:
+        """Add thin quads that are seen from both sides, such as leaves and cloth: two faces `thickness` [m] apart."""
+        front = np.asarray(corners, np.float64)
+        normal = np.cross(front[:, 1] - front[:, 0], front[:, 2] - front[:, 0])
+        normal *= thickness / (2.0 * np.linalg.norm(normal, axis=1, keepdims=True))
+        self.quads(front + normal[:, None], material)
+        self.quads((front - normal[:, None])[:, ::-1], material)
+
     def box(self, low: Vector, high: Vector, material: Material, *, faces: str = "xXyYzZ") -> None:
         """Add the named faces of an axis-aligned box (small letters face the negative axis)."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)

@@ -75,6 +75,18 @@ class Scene:
         """How many loose things lie about: 0 none, 1 many."""
         return {"empty": 0.0, "tidy": 0.3, "normal": 0.6, "cluttered": 1.0}[self.words.clutter]
 
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number between two bounds; a range that is empty gives its lower bound."""
+        return float(self.rng.uniform(low, max(low, high)))
+
+    def degrees(self, low: float, high: float) -> float:
+        """Draw an angle between two bounds in degrees and return it in radians."""
+        return float(np.radians(self.uniform(low, high)))
+
+    def normal(self, spread: float) -> float:
+        """Draw a small deviation about 0 with a standard deviation."""
+        return float(self.rng.normal(0.0, spread))
+
     def width(self, low: float, high: float) -> float:
         """Draw a width [m], and let `narrow`, `wide`, `small` and `large` change it."""
         factor = {"narrow": 0.72, "normal": 1.0, "wide": 1.35}[self.words.width]

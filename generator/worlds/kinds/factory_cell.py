@@ -26,6 +26,7 @@ from generator.worlds.parts.racks import build_load
 from generator.worlds.parts.shell import Room, build_room, hole_row, wall_band
 from generator.worlds.parts.signs import build_wall_sign, floor_area, floor_line
 from generator.worlds.parts.small import build_bottle
+from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.scene import Scene, Viewpoint
 
 
@@ -43,7 +44,7 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish a factory cell and return the viewpoint towards the robot."""
     rng = scene.rng
     width, depth = max(6.5, scene.width(8.5, 12.0)), scene.length(7.5, 10.0)
-    height = float(rng.uniform(4.2, 5.4))
+    height = scene.uniform(4.2, 5.4)
     high = hole_row(depth + 3.2, 2, width=2.3, sill=height - 1.7, height=1.1)
     bright_side = "left" if rng.random() < 0.5 else "right"
     room = Room(-width / 2, width / 2, -3.2, depth, height, {bright_side: high})
@@ -51,24 +52,23 @@ def build(scene: Scene) -> Viewpoint:
     wall, _ = room.wall_frame(scene.frame(), bright_side)
     build_windows(wall, scene, high, panes=3, power=0.35)
     side = 1 if rng.random() < 0.5 else -1
-    middle = side * float(rng.uniform(0.1, 0.2)) * width
+    middle = side * scene.uniform(0.1, 0.2) * width
     half = min(2.1, 0.26 * width)
-    cell = _Cell(middle - half, middle + half, float(rng.uniform(3.0, 3.6)), float(rng.uniform(6.0, 6.6)))
+    cell = _Cell(middle - half, middle + half, scene.uniform(3.0, 3.6), scene.uniform(6.0, 6.6))
     _robot_cell(scene, cell, room)
     _walls(scene, room, side)
     _loose(scene, room, cell, side)
     eye = (
-        float(rng.uniform(-0.08, 0.08)) * width,
-        float(rng.uniform(-0.9, -0.2)),
-        float(rng.uniform(1.45, 1.7)),
+        scene.uniform(-0.08, 0.08) * width,
+        scene.uniform(-0.9, -0.2),
+        scene.uniform(1.45, 1.7),
     )
     yaw = float(np.arctan2(eye[0] - 0.5 * middle, 5.5) + rng.normal(0, 0.06))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.05, 0.13)), float(np.radians(rng.uniform(64, 75))))
+    return Viewpoint(eye, yaw, scene.uniform(0.05, 0.13), scene.degrees(64, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
     """Build walls with a painted base, a coated floor, and a roof with trusses, ducts and lamps."""
-    rng = scene.rng
     sheet = textures.corrugated(
         pick(scene.taste, ((0.72, 0.74, 0.75), (0.78, 0.77, 0.72), (0.62, 0.68, 0.70))), scene.variant()
     )
@@ -95,7 +95,7 @@ def _shell(scene: Scene, room: Room) -> None:
             truss.beam((x, 0, -0.45), (x + 0.45, 0, -0.02), 0.05, 0.05, steel)
             truss.beam((x + 0.45, 0, -0.02), (x + 0.9, 0, -0.45), 0.05, 0.05, steel)
     duct = textures.steel((0.68, 0.69, 0.70), scene.variant())
-    x = float(rng.uniform(0.2, 0.35)) * room.left
+    x = scene.uniform(0.2, 0.35) * room.left
     build_pipe(
         scene.frame(),
         (x, room.back + 0.1, room.height - 0.95),
@@ -114,12 +114,9 @@ def _shell(scene: Scene, room: Room) -> None:
 
 def _robot_cell(scene: Scene, cell: _Cell, room: Room) -> None:
     """Build the robot, its conveyor and the fence around them, open towards the conveyor."""
-    rng = scene.rng
     middle = (cell.x0 + cell.x1) / 2
-    y = float(rng.uniform(0.45, 0.6)) * cell.y1 + 0.5 * cell.y0
-    build_robot_arm(
-        scene.frame((middle, y, 0), float(rng.normal(0, 0.3))), scene, reach=float(rng.uniform(1.35, 1.7))
-    )
+    y = scene.uniform(0.45, 0.6) * cell.y1 + 0.5 * cell.y0
+    build_robot_arm(scene.frame((middle, y, 0), scene.normal(0.3)), scene, reach=scene.uniform(1.35, 1.7))
     length = float(min(cell.x1 - cell.x0 + 2.2, room.right - room.left - 1.0))
     start = np.clip(middle, room.left + length / 2 + 0.3, room.right - length / 2 - 0.3)
     belt = build_conveyor(scene.frame((float(start), cell.y0 + 0.75, 0)), scene, length=length)
@@ -154,7 +151,7 @@ def _walls(scene: Scene, room: Room, side: int) -> None:
     """Stand machine tools along the far wall, cabinets and a bench along the sides."""
     rng = scene.rng
     band = textures.paint(jitter(scene.taste, scene.accent, 0.1), scene.variant())
-    top = float(rng.uniform(0.9, 1.4))
+    top = scene.uniform(0.9, 1.4)
     for name in ("front", "left", "right"):
         frame, extent = room.wall_frame(scene.add("wall"), name)
         wall_band(frame, extent, 0.0, top, band, [])
@@ -162,9 +159,7 @@ def _walls(scene: Scene, room: Room, side: int) -> None:
     u = 1.3
     while u < extent - 1.2:
         if scene.chance(0.62):
-            build_machine(
-                wall.at((u, -0.1, 0)), scene, width=2.2, depth=1.4, height=float(rng.uniform(1.8, 2.2))
-            )
+            build_machine(wall.at((u, -0.1, 0)), scene, width=2.2, depth=1.4, height=scene.uniform(1.8, 2.2))
             u += 2.7
         elif scene.chance(0.4):
             build_shutter(wall.at((u, 0, 0)), scene, width=2.0, height=2.6)
@@ -177,10 +172,11 @@ def _walls(scene: Scene, room: Room, side: int) -> None:
         near = (lambda y: y - room.back) if name == "left" else (lambda y: room.front - y)
         build_control_cabinet(wall.at((near(5.6), -0.05, 0)), scene, width=1.0)
         build_wall_sign(wall.at((near(4.6), 0, 2.0)), scene)
+        build_extinguisher(wall.at((near(4.6), 0, 0)))
         if (name == "left") == (side > 0):
             bench = build_workbench(wall.at((near(3.0), 0, 0)), scene)
             for _ in range(scene.count(1, 6)):
-                spot = bench.at((float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.25, 0.2)), 0))
+                spot = bench.at((scene.uniform(-0.8, 0.8), scene.uniform(-0.25, 0.2), 0))
                 if rng.random() < 0.5:
                     build_bottle(spot, scene)
                 else:
@@ -191,8 +187,8 @@ def _loose(scene: Scene, room: Room, cell: _Cell, side: int) -> None:
     """Stand pallets, drums and crates in the free part of the hall."""
     rng = scene.rng
     for _ in range(scene.count(1, 5)):
-        x = -side * float(rng.uniform(1.6, max(1.8, 0.5 * (room.right - room.left) - 1.6)))
-        place = scene.frame((x, float(rng.uniform(2.9, 6.5)), 0), float(rng.normal(0, 0.15)))
+        x = -side * scene.uniform(1.6, max(1.8, 0.5 * (room.right - room.left) - 1.6))
+        place = scene.frame((x, scene.uniform(2.9, 6.5), 0), scene.normal(0.15))
         if cell.x0 - 0.8 < x < cell.x1 + 0.8:
             continue
         sort = rng.integers(4)
@@ -202,6 +198,6 @@ def _loose(scene: Scene, room: Room, cell: _Cell, side: int) -> None:
             for level in range(int(rng.integers(1, 4))):
                 build_crate(place.at((0, 0, 0.3 * level)), (0.6, 0.4, 0.29), scene.accent)
         elif sort == 2:
-            build_carton_stack(place, scene, width=0.8, depth=0.6, height=float(rng.uniform(0.4, 1.0)))
+            build_carton_stack(place, scene, width=0.8, depth=0.6, height=scene.uniform(0.4, 1.0))
         else:
-            build_load(place, scene, width=1.1, depth=0.9, room=float(rng.uniform(0.9, 1.6)), detail=True)
+            build_load(place, scene, width=1.1, depth=0.9, room=scene.uniform(0.9, 1.6), detail=True)

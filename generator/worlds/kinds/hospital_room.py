@@ -17,6 +17,7 @@ from generator.worlds.parts.clinic import (
 )
 from generator.worlds.parts.doors import build_door, build_windows
 from generator.worlds.parts.home import build_curtains
+from generator.worlds.parts.lab import build_trolley
 from generator.worlds.parts.lamps import panel_light
 from generator.worlds.parts.office import build_cabinet, build_chair, build_screen
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
@@ -32,8 +33,8 @@ def build(scene: Scene) -> Viewpoint:
     beds = int(rng.integers(1, 4))
     width = max(4.2, scene.width(4.6, 6.0))
     depth = max(4.6, scene.length(3.4, 4.0) + 1.55 * (beds - 1) + 1.6)
-    height = float(rng.uniform(2.6, 3.0))
-    holes = hole_row(width, 1, width=float(rng.uniform(1.6, 2.4)), sill=0.85, height=1.35)
+    height = scene.uniform(2.6, 3.0)
+    holes = hole_row(width, 1, width=scene.uniform(1.6, 2.4), sill=0.85, height=1.35)
     room = Room(-width / 2, width / 2, -2.4, depth, height, {"front": holes})
     _shell(scene, room)
     wood = scene.furniture(
@@ -57,12 +58,12 @@ def build(scene: Scene) -> Viewpoint:
     for y in (0.2, 0.52, 0.82):
         panel_light(scene.frame((0, room.back + y * (depth + 2.4), height)), width=0.6, length=1.2)
     eye = (
-        -side * float(rng.uniform(0.1, 0.2)) * width,
-        float(rng.uniform(-0.7, -0.1)),
-        float(rng.uniform(1.4, 1.62)),
+        -side * scene.uniform(0.1, 0.2) * width,
+        scene.uniform(-0.7, -0.1),
+        scene.uniform(1.4, 1.62),
     )
-    yaw = float(-side * rng.uniform(0.12, 0.26))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.1, 0.18)), float(np.radians(rng.uniform(66, 75))))
+    yaw = -side * scene.uniform(0.12, 0.26)
+    return Viewpoint(eye, yaw, scene.uniform(0.1, 0.18), scene.degrees(66, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -88,9 +89,8 @@ def _shell(scene: Scene, room: Room) -> None:
 
 def _beds(scene: Scene, room: Room, side: int, count: int, wood: Material, cloth: Material) -> None:
     """Stand beds with their heads at one side wall, each with cabinet, rail, stand or monitor, and curtain."""
-    rng = scene.rng
     wall, _ = room.wall_frame(scene.frame(), "right" if side > 0 else "left")
-    pitch = float(rng.uniform(2.2, 2.5))
+    pitch = scene.uniform(2.2, 2.5)
     first = 3.1 if count == 1 else 2.7
     for i in range(count):
         y = first + i * pitch
@@ -105,18 +105,17 @@ def _beds(scene: Scene, room: Room, side: int, count: int, wood: Material, cloth
         if scene.chance(0.35 + 0.5 * scene.clutter):
             build_drip(spot.at((near * 0.72, -0.55, 0)), scene)
         if scene.chance(0.3 + 0.5 * scene.clutter):
-            build_patient_monitor(spot.at((-near * 0.85, -0.9, 0), float(rng.normal(0, 0.3))), scene)
+            build_patient_monitor(spot.at((-near * 0.85, -0.9, 0), scene.normal(0.3)), scene)
         if i > 0 or scene.chance(0.4):
             place = spot.at((-near * 1.25, 0, 0))
             length = min(2.1, 0.42 * (room.right - room.left))
             build_curtain_rail(
-                place, scene, length=length, height=2.05, drawn=float(rng.uniform(0.2, 0.5)), cloth=cloth
+                place, scene, length=length, height=2.05, drawn=scene.uniform(0.2, 0.5), cloth=cloth
             )
 
 
 def _other_side(scene: Scene, room: Room, side: int, wood: Material) -> None:
     """Give the wall opposite the beds a wardrobe, a television, pictures, a chair and a door."""
-    rng = scene.rng
     wall, _ = room.wall_frame(scene.frame(), "right" if side > 0 else "left")
 
     def along(y: float) -> Part:
@@ -130,12 +129,14 @@ def _other_side(scene: Scene, room: Room, side: int, wood: Material) -> None:
         screen.box((-0.5, 0, -0.3), (0.5, 0.06, 0.3), textures.plastic((0.10, 0.10, 0.11)))
         build_screen(screen.at((0, -0.003, 0)), scene, width=0.94, height=0.54)
     else:
-        build_picture(along(2.6).at((0, 0, 1.55)), scene, width=float(rng.uniform(0.6, 0.9)), height=0.6)
+        build_picture(along(2.6).at((0, 0, 1.55)), scene, width=scene.uniform(0.6, 0.9), height=0.6)
     seat = textures.fabric(pick(scene.taste, (scene.accent, NAMED["teal"], NAMED["blue"])), scene.variant())
     for _ in range(scene.count(1, 3)):
-        place = along(float(rng.uniform(2.4, room.front - 1.6))).at((0, -0.4, 0), float(rng.normal(0, 0.3)))
+        place = along(scene.uniform(2.4, room.front - 1.6)).at((0, -0.4, 0), scene.normal(0.3))
         build_chair(place, scene, seat=seat, frame_material=wood)
         break
+    if scene.clutter > 0.2 and scene.chance(0.5):
+        build_trolley(along(scene.uniform(3.2, room.front - 1.6)).at((0, -1.0, 0), scene.normal(0.4)), scene)
     if scene.clutter > 0:
         build_bin(along(1.7).at((0, -0.25, 0)), scene, height=0.5)
     build_wall_sign(along(1.5).at((0, 0, 1.6)), scene, width=0.3, height=0.24)
@@ -151,5 +152,5 @@ def _far_corners(scene: Scene, wall: Part, width: float, hole: tuple[float, floa
         build_plant(
             wall.at((float(np.clip(corner, 0.6, width - 0.6)), -0.4, 0)),
             scene,
-            height=float(scene.rng.uniform(0.8, 1.3)),
+            height=scene.uniform(0.8, 1.3),
         )

@@ -30,10 +30,9 @@ from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 
 def build(scene: Scene) -> Viewpoint:
     """Furnish a kitchen and return the viewpoint towards its far corner."""
-    rng = scene.rng
     width, depth = max(3.4, scene.width(3.8, 5.2)), scene.length(4.2, 5.6)
-    height = float(rng.uniform(2.5, 2.9))
-    window = 0.6 * round((0.5 * width + float(rng.uniform(-0.5, 0.3))) / 0.6)
+    height = scene.uniform(2.5, 2.9)
+    window = 0.6 * round((0.5 * width + scene.uniform(-0.5, 0.3)) / 0.6)
     hole = (window - 0.65, window + 0.65, 1.1, 2.15)
     side_hole = (1.0, 2.3, 0.9, 2.1)
     lit = scene.chance(0.5)
@@ -52,15 +51,15 @@ def build(scene: Scene) -> Viewpoint:
     _free_side(scene, wall, extent)
     _middle(scene, room, finish)
     for y in (0.3, 0.72):
-        spot = (float(rng.uniform(-0.1, 0.1)) * width, room.back + y * (depth + 2.4), height)
+        spot = (scene.uniform(-0.1, 0.1) * width, room.back + y * (depth + 2.4), height)
         panel_light(scene.frame(spot), width=0.5, length=0.9)
     eye = (
-        float(rng.uniform(-0.02, 0.14)) * width,
-        float(rng.uniform(-0.7, -0.2)),
-        float(rng.uniform(1.4, 1.62)),
+        scene.uniform(-0.02, 0.14) * width,
+        scene.uniform(-0.7, -0.2),
+        scene.uniform(1.4, 1.62),
     )
-    yaw = float(rng.uniform(-0.02, 0.22))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.1, 0.18)), float(np.radians(rng.uniform(66, 75))))
+    yaw = scene.uniform(-0.02, 0.22)
+    return Viewpoint(eye, yaw, scene.uniform(0.1, 0.18), scene.degrees(66, 75))
 
 
 def _finish(scene: Scene) -> Finish:
@@ -165,7 +164,7 @@ def _side_run(scene: Scene, wall: Part, extent: float, finish: Finish, height: f
     build_worktop(wall.at((low, 0, 0)), finish, width=extent - 0.6 - low)
     litter(wall.at((0, 0, TOP)), scene, low=low + 0.05, high=end - 0.05)
     if near > 2.6:
-        build_refrigerator(wall.at((near, 0, 0)), scene, height=float(rng.uniform(1.7, 2.0)))
+        build_refrigerator(wall.at((near, 0, 0)), scene, height=scene.uniform(1.7, 2.0))
         if near > 4.0 and scene.chance(0.5):
             build_door(wall.at((near - 0.8, 0, 0)), scene)
 
@@ -179,16 +178,15 @@ def _shelf(scene: Scene, wall: Part, finish: Finish) -> None:
 
 def _free_side(scene: Scene, wall: Part, extent: float) -> None:
     """Hang a picture, stand a plant or a bin along the wall without cabinets."""
-    rng = scene.rng
     if scene.chance(0.6):
         build_picture(
             wall.at((3.2, 0, 1.55)),
             scene,
-            width=float(rng.uniform(0.4, 0.7)),
-            height=float(rng.uniform(0.5, 0.8)),
+            width=scene.uniform(0.4, 0.7),
+            height=scene.uniform(0.5, 0.8),
         )
     if scene.chance(0.5):
-        build_plant(wall.at((2.6, -0.35, 0)), scene, height=float(rng.uniform(0.8, 1.3)))
+        build_plant(wall.at((2.6, -0.35, 0)), scene, height=scene.uniform(0.8, 1.3))
     if scene.clutter > 0 and scene.chance(0.6):
         build_bin(wall.at((0.9, -0.25, 0)), scene, height=0.45)
 
@@ -200,12 +198,12 @@ def _middle(scene: Scene, room: Room, finish: Finish) -> None:
     if scene.clutter == 0.0 or free < 3.4:
         return
     place = scene.frame(
-        (float(rng.uniform(0.15, 0.3)) * room.right, float(min(free - 1.3, rng.uniform(2.2, 2.8))), 0)
+        (scene.uniform(0.15, 0.3) * room.right, float(min(free - 1.3, rng.uniform(2.2, 2.8))), 0)
     )
     wood = scene.furniture(
         textures.wood(pick(scene.taste, WOODS), scene.variant()), textures.paint((0.86, 0.86, 0.84), 1)
     )
-    top = build_table(place, scene, top=wood, width=float(rng.uniform(1.0, 1.4)), depth=0.8)
+    top = build_table(place, scene, top=wood, width=scene.uniform(1.0, 1.4), depth=0.8)
     seat = (
         textures.plastic(pick(scene.taste, (scene.accent, NAMED["white"], NAMED["black"])))
         if scene.chance(0.4)
@@ -215,12 +213,12 @@ def _middle(scene: Scene, room: Room, finish: Finish) -> None:
         for sign in (-1, 1):
             if rng.random() < 0.7:
                 build_chair(
-                    place.at((x, 0.55 * sign, 0), (0 if sign > 0 else np.pi) + float(rng.normal(0, 0.15))),
+                    place.at((x, 0.55 * sign, 0), (0 if sign > 0 else np.pi) + scene.normal(0.15)),
                     scene,
                     seat=seat,
                 )
-    build_bowl(top.at((float(rng.uniform(-0.2, 0.2)), 0, 0)), scene, radius=0.16)
+    build_bowl(top.at((scene.uniform(-0.2, 0.2), 0, 0)), scene, radius=0.16)
     litter(top.at((0, 0.35, 0)), scene, low=-0.5, high=0.5, depth=0.6)
     build_pendant(
-        scene.frame((*place.origin[:2], room.height)), scene, drop=float(rng.uniform(0.5, 0.75)), power=1.2
+        scene.frame((*place.origin[:2], room.height)), scene, drop=scene.uniform(0.5, 0.75), power=1.2
     )

@@ -14,13 +14,15 @@ from generator.worlds.parts.lab import (
     build_fume_hood,
     build_reagent_shelf,
     build_stool,
+    build_trolley,
     litter_bench,
 )
 from generator.worlds.parts.lamps import panel_light
 from generator.worlds.parts.office import build_cabinet, build_shelf_unit, build_whiteboard
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
 from generator.worlds.parts.signs import build_wall_sign
-from generator.worlds.parts.small import build_bin
+from generator.worlds.parts.small import build_bin, build_picture
+from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
 
@@ -29,7 +31,7 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish a laboratory and return the viewpoint along its island bench."""
     rng = scene.rng
     width, depth = max(5.2, scene.width(5.8, 7.6)), scene.length(6.0, 8.5)
-    height = float(rng.uniform(2.7, 3.1))
+    height = scene.uniform(2.7, 3.1)
     lit = "left" if rng.random() < 0.5 else "right"
     holes = hole_row(depth + 2.6, int(rng.integers(2, 4)), width=1.6, sill=1.15, height=1.2)
     room = Room(-width / 2, width / 2, -2.6, depth, height, {lit: holes})
@@ -63,12 +65,12 @@ def build(scene: Scene) -> Viewpoint:
                 scene.frame((x * width, room.back + y * (depth + 2.6), height)), width=0.6, length=1.2
             )
     eye = (
-        -side * float(rng.uniform(0.55, 0.85)),
-        float(rng.uniform(-0.6, 0.0)),
-        float(rng.uniform(1.45, 1.68)),
+        -side * scene.uniform(0.55, 0.85),
+        scene.uniform(-0.6, 0.0),
+        scene.uniform(1.45, 1.68),
     )
-    yaw = float(-side * rng.uniform(0.02, 0.2))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.09, 0.17)), float(np.radians(rng.uniform(66, 75))))
+    yaw = -side * scene.uniform(0.02, 0.2)
+    return Viewpoint(eye, yaw, scene.uniform(0.09, 0.17), scene.degrees(66, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -99,10 +101,10 @@ def _shell(scene: Scene, room: Room) -> None:
 def _island(scene: Scene, room: Room, side: int, top: Material, face: Material) -> None:
     """Build the island bench with its shelf, stools and what lies on it, along y beside the camera's path."""
     rng = scene.rng
-    depth = float(rng.uniform(1.2, 1.4))
-    start, end = 2.0, room.front - float(rng.uniform(1.5, 2.2))
+    depth = scene.uniform(1.2, 1.4)
+    start, end = 2.0, room.front - scene.uniform(1.5, 2.2)
     length = end - start
-    x = side * (depth / 2 + float(rng.uniform(0.35, 0.55)))
+    x = side * (depth / 2 + scene.uniform(0.35, 0.55))
     frame = scene.frame((x, (start + end) / 2, 0), np.pi / 2)
     surface = build_bench(frame, scene, length=length, depth=depth, top=top, face=face, both=True)
     build_reagent_shelf(surface.at((0.15, 0, 0)), scene, length=length - 0.5)
@@ -143,14 +145,20 @@ def _hood_wall(scene: Scene, wall: Part, extent: float, face: Material, *, flip:
 
 def _far_wall(scene: Scene, wall: Part, extent: float, face: Material) -> None:
     """Give the far wall a door, notices and cabinets."""
-    rng = scene.rng
-    door = float(rng.uniform(0.3, 0.7)) * extent
+    door = scene.uniform(0.3, 0.7) * extent
     build_door(wall.at((door, 0, 0)), scene, width=1.0, glazed=True)
     build_wall_sign(wall.at((door + 0.85, 0, 1.65)), scene, width=0.34, height=0.34, colour=NAMED["yellow"])
     for u in (0.9, extent - 0.9):
         if abs(u - door) > 1.4 and scene.chance(0.75):
-            build_cabinet(
-                wall.at((u, 0, 0)), scene, face=face, width=1.0, height=float(rng.uniform(1.6, 2.0))
-            )
+            build_cabinet(wall.at((u, 0, 0)), scene, face=face, width=1.0, height=scene.uniform(1.6, 2.0))
+    build_extinguisher(wall.at((door - 0.75, 0, 0)))
+    for u in (0.5 * (door - 1.0), 0.5 * (door + 1.1 + extent)):
+        if scene.chance(0.7):
+            build_picture(wall.at((u, 0, 2.15 if scene.chance(0.5) else 1.7)), scene, width=0.8, height=0.55)
     if scene.clutter > 0:
-        build_bin(wall.at((door - 0.85, -0.3, 0)), scene, height=0.6)
+        build_bin(wall.at((door - 1.1, -0.3, 0)), scene, height=0.6)
+        if scene.chance(0.8):
+            build_trolley(
+                wall.at((door + scene.uniform(-0.3, 0.5), -scene.uniform(0.9, 1.6), 0), scene.normal(0.5)),
+                scene,
+            )

@@ -37,11 +37,9 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish a living room and return the viewpoint towards its seats."""
     rng = scene.rng
     width, depth = max(4.2, scene.width(4.6, 6.2)), scene.length(4.8, 6.4)
-    height = float(rng.uniform(2.5, 3.0))
+    height = scene.uniform(2.5, 3.0)
     front = (
-        hole_row(width, 1, width=float(rng.uniform(1.5, 2.3)), sill=0.75, height=1.4)
-        if scene.chance(0.6)
-        else []
+        hole_row(width, 1, width=scene.uniform(1.5, 2.3), sill=0.75, height=1.4) if scene.chance(0.6) else []
     )
     side = (
         hole_row(depth + 2.4, 2, width=1.5, sill=0.75, height=1.4) if not front or scene.chance(0.4) else []
@@ -68,12 +66,12 @@ def build(scene: Scene) -> Viewpoint:
     _right_wall(scene, room, wood)
     _lamps(scene, room)
     eye = (
-        float(rng.uniform(-0.12, 0.12)) * width,
-        float(rng.uniform(-0.8, -0.2)),
-        float(rng.uniform(1.35, 1.6)),
+        scene.uniform(-0.12, 0.12) * width,
+        scene.uniform(-0.8, -0.2),
+        scene.uniform(1.35, 1.6),
     )
     yaw = float(rng.normal(0, 0.12) + 0.1 * eye[0])
-    return Viewpoint(eye, yaw, float(rng.uniform(0.1, 0.18)), float(np.radians(rng.uniform(64, 75))))
+    return Viewpoint(eye, yaw, scene.uniform(0.1, 0.18), scene.degrees(64, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -100,16 +98,14 @@ def _suite(scene: Scene, room: Room, wood: Material) -> None:
     """Set a sofa and armchairs around a low table on a rug."""
     rng = scene.rng
     cloth = sofa_cloth(scene)
-    middle = scene.frame((float(rng.uniform(-0.3, 0.3)), float(rng.uniform(2.5, 2.9)), 0))
+    middle = scene.frame((scene.uniform(-0.3, 0.3), scene.uniform(2.5, 2.9), 0))
     if scene.chance(0.85):
-        build_rug(middle, scene, width=float(rng.uniform(2.0, 2.6)), depth=float(rng.uniform(1.5, 1.9)))
-    top = build_low_table(middle.at((0, 0, 0.013)), scene, top=wood, width=float(rng.uniform(0.9, 1.2)))
+        build_rug(middle, scene, width=scene.uniform(2.0, 2.6), depth=scene.uniform(1.5, 1.9))
+    top = build_low_table(middle.at((0, 0, 0.013)), scene, top=wood, width=scene.uniform(0.9, 1.2))
     for _ in range(scene.count(1, 6)):
-        spot = top.at(
-            (float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.18, 0.18)), 0), float(rng.uniform(-1, 1))
-        )
+        spot = top.at((scene.uniform(-0.35, 0.35), scene.uniform(-0.18, 0.18), 0), scene.uniform(-1, 1))
         (build_cup, build_bowl, build_bottle, _flat_books)[int(rng.integers(4))](spot, scene)
-    sofa = float(rng.uniform(1.8, 2.3))
+    sofa = scene.uniform(1.8, 2.3)
     layout = rng.integers(3)
     if scene.clutter == 0.0 and scene.chance(0.4):
         return
@@ -125,8 +121,8 @@ def _suite(scene: Scene, room: Room, wood: Material) -> None:
             continue
         if rng.random() < 0.75:
             spot = middle.at(
-                (sign * 1.4, float(rng.uniform(-0.1, 0.4)), 0),
-                -sign * (np.pi / 2) + float(rng.normal(0, 0.2)),
+                (sign * 1.4, scene.uniform(-0.1, 0.4), 0),
+                -sign * (np.pi / 2) + scene.normal(0.2),
             )
             build_sofa(spot, scene, cloth=other, width=0.92, depth=0.85)
 
@@ -135,7 +131,7 @@ def _flat_books(frame: Part, scene: Scene) -> None:
     """Lay a small pile of books."""
     z = 0.0
     for _ in range(int(scene.rng.integers(1, 4))):
-        part = frame.at((0, 0, z), float(scene.rng.normal(0, 0.2))).add("book")
+        part = frame.at((0, 0, z), scene.normal(0.2)).add("book")
         part.block(
             (0, 0, 0),
             (0.17, 0.24, 0.03),
@@ -146,7 +142,6 @@ def _flat_books(frame: Part, scene: Scene) -> None:
 
 def _far_wall(scene: Scene, room: Room, wood: Material) -> None:
     """Put shelves, a television or pictures on the far wall, clear of its window."""
-    rng = scene.rng
     wall, extent = room.wall_frame(scene.frame(), "front")
     if room.holes["front"]:
         low, high = room.holes["front"][0][:2]
@@ -157,24 +152,24 @@ def _far_wall(scene: Scene, room: Room, wood: Material) -> None:
                     scene,
                     wood=wood,
                     width=min(1.0, free),
-                    height=float(rng.uniform(1.6, 2.1)),
+                    height=scene.uniform(1.6, 2.1),
                 )
             elif free > 0.5:
                 build_picture(wall.at((u, 0, 1.6)), scene, width=min(0.7, free), height=0.8)
         return
     if scene.chance(0.5):
-        build_television(wall.at((extent / 2, 0, 0)), scene, face=wood, width=float(rng.uniform(1.5, 2.0)))
+        build_television(wall.at((extent / 2, 0, 0)), scene, face=wood, width=scene.uniform(1.5, 2.0))
         build_picture(wall.at((0.9, 0, 1.6)), scene, width=0.7, height=0.9)
     else:
         for x, y in ((-0.55, 0.0), (0.35, 0.12), (0.95, -0.1)):
             build_picture(
                 wall.at((extent / 2 + x, 0, 1.65 + y)),
                 scene,
-                width=float(rng.uniform(0.45, 0.75)),
-                height=float(rng.uniform(0.45, 0.7)),
+                width=scene.uniform(0.45, 0.75),
+                height=scene.uniform(0.45, 0.7),
             )
     build_shelf_unit(
-        wall.at((extent - 0.75, 0, 0)), scene, wood=wood, width=0.95, height=float(rng.uniform(1.7, 2.2))
+        wall.at((extent - 0.75, 0, 0)), scene, wood=wood, width=0.95, height=scene.uniform(1.7, 2.2)
     )
     if scene.chance(0.5):
         build_shelf_unit(wall.at((0.75, 0, 0)), scene, wood=wood, width=0.95, height=1.2, rows=3)
@@ -182,34 +177,32 @@ def _far_wall(scene: Scene, room: Room, wood: Material) -> None:
 
 def _right_wall(scene: Scene, room: Room, wood: Material) -> None:
     """Give the right wall a door, a chest of drawers and pictures; plants stand in the corners."""
-    rng = scene.rng
     wall, extent = room.wall_frame(scene.frame(), "right")
     build_door(wall.at((extent - 1.6, 0, 0)), scene)
     build_drawers(wall.at((1.9, -0.28, 0)), scene, face=wood, width=1.0, height=0.85, depth=0.45)
     if scene.clutter > 0:
-        build_books(wall.at((1.5, -0.15, 0.85)), scene, width=float(rng.uniform(0.2, 0.5)))
+        build_books(wall.at((1.5, -0.15, 0.85)), scene, width=scene.uniform(0.2, 0.5))
     build_picture(
         wall.at((1.9, 0, 1.65)),
         scene,
-        width=float(rng.uniform(0.6, 1.0)),
-        height=float(rng.uniform(0.5, 0.8)),
+        width=scene.uniform(0.6, 1.0),
+        height=scene.uniform(0.5, 0.8),
     )
     if scene.chance(0.6):
         build_picture(wall.at((3.4, 0, 1.6)), scene, width=0.6, height=0.8)
     for x in (room.left + 0.4, room.right - 0.45):
         if scene.chance(0.6):
-            build_plant(scene.frame((x, room.front - 0.65, 0)), scene, height=float(rng.uniform(1.1, 1.8)))
+            build_plant(scene.frame((x, room.front - 0.65, 0)), scene, height=scene.uniform(1.1, 1.8))
 
 
 def _lamps(scene: Scene, room: Room) -> None:
     """Hang a lamp over the table, stand one beside the suite, and light the near part of the room."""
-    rng = scene.rng
     build_pendant(
-        scene.frame((float(rng.uniform(-0.4, 0.4)), 2.7, room.height)),
+        scene.frame((scene.uniform(-0.4, 0.4), 2.7, room.height)),
         scene,
-        drop=float(rng.uniform(0.35, 0.6)),
+        drop=scene.uniform(0.35, 0.6),
         power=1.6,
     )
     corner = (room.left + 0.45) if scene.chance(0.5) else (room.right - 0.5)
-    build_floor_lamp(scene.frame((corner, float(rng.uniform(3.0, room.front - 0.9)), 0)), scene, power=1.3)
+    build_floor_lamp(scene.frame((corner, scene.uniform(3.0, room.front - 0.9), 0)), scene, power=1.3)
     panel_light(scene.frame((0, -0.6, room.height)), width=0.5, length=0.5, power=0.9)

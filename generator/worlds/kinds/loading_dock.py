@@ -13,7 +13,7 @@ from generator.worlds.parts.lamps import high_bay_light, strip_light
 from generator.worlds.parts.racks import build_load
 from generator.worlds.parts.shell import Hole, Room, build_room, wall_band
 from generator.worlds.parts.signs import build_wall_sign, code, floor_area, floor_line, write
-from generator.worlds.parts.street import build_bollard, build_cone
+from generator.worlds.parts.street import build_bollard, build_cone, build_extinguisher
 from generator.worlds.parts.vehicles import build_forklift, build_pallet_truck
 from generator.worlds.scene import CONCRETES, Scene, Viewpoint
 
@@ -24,7 +24,7 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish a loading dock and return the viewpoint towards its gates."""
     rng = scene.rng
     width, depth = max(7.5, scene.width(10.0, 14.0)), scene.length(6.5, 9.5)
-    height = float(rng.uniform(4.6, 5.8))
+    height = scene.uniform(4.6, 5.8)
     gates = max(2, round(width / 4.6))
     pitch = width / gates
     opened = [scene.chance(0.5) for _ in range(gates)]
@@ -49,12 +49,12 @@ def build(scene: Scene) -> Viewpoint:
     _sides(scene, room)
     _traffic(scene, room, depth)
     eye = (
-        float(rng.uniform(-0.15, 0.15)) * width,
-        float(rng.uniform(-0.6, 0.0)),
-        float(rng.uniform(1.45, 1.7)),
+        scene.uniform(-0.15, 0.15) * width,
+        scene.uniform(-0.6, 0.0),
+        scene.uniform(1.45, 1.7),
     )
     yaw = float(np.clip(0.09 * eye[0] + rng.normal(0, 0.1), -0.3, 0.3))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.03, 0.11)), float(np.radians(rng.uniform(64, 75))))
+    return Viewpoint(eye, yaw, scene.uniform(0.03, 0.11), scene.degrees(64, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -94,7 +94,7 @@ def _open_gate(gate: Part, scene: Scene, half: float) -> None:
     """Build a trailer behind an open gate: floor boards, walls, load and a lamp that shines in."""
     rng = scene.rng
     part = gate.add("truck")
-    length, height = float(rng.uniform(4.5, 7.0)), 2.6
+    length, height = scene.uniform(4.5, 7.0), 2.6
     skin = textures.slats(
         pick(scene.taste, ((0.80, 0.81, 0.80), (0.72, 0.73, 0.72), (0.76, 0.70, 0.58))), scene.variant(), 0.5
     )
@@ -155,32 +155,28 @@ def _lane(scene: Scene, x: float, depth: float) -> None:
     side = x + (1.95 if x < 0 else -1.95) * scene.rng.choice([-1, 1])
     for y in np.arange(depth - 1.9, 3.0, -1.35):
         if scene.clutter > 0 and scene.rng.random() < 0.15 + 0.5 * scene.clutter:
-            place = scene.frame((side, float(y), 0), float(scene.rng.normal(0, 0.05)))
+            place = scene.frame((side, float(y), 0), scene.normal(0.05))
             build_load(
                 place,
                 scene,
                 width=1.1,
                 depth=0.9,
-                room=float(scene.rng.uniform(0.9, 2.0)),
+                room=scene.uniform(0.9, 2.0),
                 detail=bool(y < 6.5),
             )
 
 
 def _sides(scene: Scene, room: Room) -> None:
     """Give the side walls a painted band, doors and notices; goods stand along them."""
-    rng = scene.rng
     band = textures.paint(jitter(scene.taste, scene.accent, 0.1), scene.variant())
-    top = float(rng.uniform(1.0, 1.5))
+    top = scene.uniform(1.0, 1.5)
     for side in ("left", "right"):
         wall, extent = room.wall_frame(scene.frame(), side)
         wall_band(wall.add("wall"), extent, 0.0, top, band, [])
-        u = (
-            float(rng.uniform(0.55, 0.75)) * extent
-            if side == "left"
-            else float(rng.uniform(0.25, 0.45)) * extent
-        )
+        u = scene.uniform(0.55, 0.75) * extent if side == "left" else scene.uniform(0.25, 0.45) * extent
         if scene.chance(0.7):
             build_door(wall.at((u, 0, 0)), scene, width=1.0)
+        build_extinguisher(wall.at((u + 0.9, 0, 0)))
         for shift in (-1.6, 1.6):
             build_wall_sign(wall.at((u + shift, 0, 1.9)), scene)
             if scene.clutter > 0.2 and scene.chance(0.7):
@@ -189,7 +185,7 @@ def _sides(scene: Scene, room: Room) -> None:
                     scene,
                     width=0.9,
                     depth=0.8,
-                    height=float(rng.uniform(0.5, 1.5)),
+                    height=scene.uniform(0.5, 1.5),
                 )
 
 
@@ -198,18 +194,14 @@ def _traffic(scene: Scene, room: Room, depth: float) -> None:
     rng = scene.rng
     side = 1 if rng.random() < 0.5 else -1
     if scene.clutter > 0 and scene.chance(0.75):
-        spot = (side * float(rng.uniform(1.3, 2.4)), float(rng.uniform(4.3, 0.72 * depth)), 0.0)
-        build_forklift(scene.frame(spot, float(rng.uniform(-np.pi, np.pi))), scene)
+        spot = (side * scene.uniform(1.3, 2.4), scene.uniform(4.3, 0.72 * depth), 0.0)
+        build_forklift(scene.frame(spot, scene.uniform(-np.pi, np.pi)), scene)
     if scene.clutter > 0 and scene.chance(0.6):
-        spot = (-side * float(rng.uniform(1.4, 2.6)), float(rng.uniform(3.2, 5.0)), 0.0)
-        build_pallet_truck(
-            scene.add("cart", spot, float(rng.uniform(-1.5, 1.5))), scene, loaded=scene.chance(0.5)
-        )
+        spot = (-side * scene.uniform(1.4, 2.6), scene.uniform(3.2, 5.0), 0.0)
+        build_pallet_truck(scene.add("cart", spot, scene.uniform(-1.5, 1.5)), scene, loaded=scene.chance(0.5))
     for _ in range(scene.count(0, 4)):
         build_cone(
-            scene.frame(
-                (float(rng.uniform(0.8 * room.left, 0.8 * room.right)), float(rng.uniform(3.0, depth - 1)), 0)
-            )
+            scene.frame((scene.uniform(0.8 * room.left, 0.8 * room.right), scene.uniform(3.0, depth - 1), 0))
         )
     floor_area(
         scene,

@@ -14,16 +14,16 @@ from generator.worlds.parts.office import build_cabinet, build_chair
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
 from generator.worlds.parts.signs import build_hanging_sign, build_wall_sign
 from generator.worlds.parts.small import build_bin, build_picture, build_plant
+from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
 
 
 def build(scene: Scene) -> Viewpoint:
     """Furnish an office corridor and return the viewpoint along it."""
-    rng = scene.rng
     width = max(1.65, scene.width(2.1, 2.8))
     length = scene.length(8.5, 16.0)
-    height = float(rng.uniform(2.5, 2.9))
+    height = scene.uniform(2.5, 2.9)
     bright = scene.chance(0.5)
     holes = (
         hole_row(width, 1, width=min(1.5, width - 0.5), sill=0.9, height=1.25, margin=0.2) if bright else []
@@ -51,15 +51,13 @@ def build(scene: Scene) -> Viewpoint:
         size = (min(1.2, 0.6 * width), 0.6) if across else (0.6, 1.2)
         panel_light(scene.frame((0, y, height)), width=size[0], length=size[1])
     if scene.chance(0.7):
-        build_hanging_sign(scene.frame((0, float(rng.uniform(4.0, 6.0)), height - 0.4)), scene, rise=0.18)
+        build_hanging_sign(scene.frame((0, scene.uniform(4.0, 6.0), height - 0.4)), scene, rise=0.18)
     eye = (
-        float(rng.uniform(-0.1, 0.1)) * width,
-        float(rng.uniform(-0.6, 0.3)),
-        float(rng.uniform(1.4, 1.65)),
+        scene.uniform(-0.1, 0.1) * width,
+        scene.uniform(-0.6, 0.3),
+        scene.uniform(1.4, 1.65),
     )
-    return Viewpoint(
-        eye, float(rng.normal(0, 0.06)), float(rng.uniform(0.02, 0.1)), float(np.radians(rng.uniform(62, 74)))
-    )
+    return Viewpoint(eye, scene.normal(0.06), scene.uniform(0.02, 0.1), scene.degrees(62, 74))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -100,19 +98,16 @@ def _shell(scene: Scene, room: Room) -> None:
     tone = textures.paint(
         scene.accent if style == 0 else shade(pick(scene.taste, PASTELS), 0.75), scene.variant()
     )
-    for side in ("left", "right"):
+    low, high = ((0.95, 1.15), (0.1, 1.05), (0.0, 0.0))[style]
+    for side in ("left", "right") if high > low else ():
         frame, extent = room.wall_frame(scene.add("wall"), side)
-        if style == 0:
-            wall_band(frame, extent, 0.95, 1.15, tone, [])
-        elif style == 1:
-            wall_band(frame, extent, 0.1, 1.05, tone, [])
+        wall_band(frame, extent, low, high, tone, [])
 
 
 def _side(scene: Scene, wall: Part, extent: float, leaf: Material, width: float) -> None:
     """Line one side of the corridor with doors, and what stands or hangs between them."""
-    rng = scene.rng
-    pitch = float(rng.uniform(2.6, 3.6))
-    u = float(rng.uniform(0.6, 1.6))
+    pitch = scene.uniform(2.6, 3.6)
+    u = scene.uniform(0.6, 1.6)
     while u < extent - 0.7:
         build_door(wall.at((u, 0, 0)), scene, width=0.92, leaf=leaf, glazed=scene.chance(0.25))
         build_wall_sign(wall.at((u + 0.72, 0, 1.55)), scene, width=0.26, height=0.2, colour=NAMED["white"])
@@ -120,6 +115,7 @@ def _side(scene: Scene, wall: Part, extent: float, leaf: Material, width: float)
         if u + pitch < extent - 0.5:
             _between(scene, between, pitch, width)
         u += pitch
+    build_extinguisher(wall.at((0.5 * extent + scene.uniform(0.5, 1.0), 0, 0)))
 
 
 def _between(scene: Scene, spot: Part, pitch: float, width: float) -> None:
@@ -133,8 +129,8 @@ def _between(scene: Scene, spot: Part, pitch: float, width: float) -> None:
         build_picture(
             spot.at((0, 0, 1.55)),
             scene,
-            width=float(rng.uniform(0.5, 0.9)),
-            height=float(rng.uniform(0.5, 0.8)),
+            width=scene.uniform(0.5, 0.9),
+            height=scene.uniform(0.5, 0.8),
         )
     elif sort == "board":
         _notice_board(scene, spot.at((0, 0, 1.5)), width=min(free, 1.3))
@@ -142,9 +138,9 @@ def _between(scene: Scene, spot: Part, pitch: float, width: float) -> None:
     if width < 1.95 or rng.random() > scene.clutter + 0.1 or scene.clutter == 0.0:
         return
     thing = rng.integers(5)
-    at = spot.at((float(rng.uniform(-0.25, 0.25)), -0.24, 0))
+    at = spot.at((scene.uniform(-0.25, 0.25), -0.24, 0))
     if thing == 0:
-        build_plant(at, scene, height=float(rng.uniform(0.9, 1.4)))
+        build_plant(at, scene, height=scene.uniform(0.9, 1.4))
     elif thing == 1:
         build_chair(at.at((0, 0, 0)), scene, seat=textures.fabric(scene.accent, scene.variant()))
     elif thing == 2:
@@ -154,7 +150,7 @@ def _between(scene: Scene, spot: Part, pitch: float, width: float) -> None:
             spot, scene, face=textures.plastic((0.75, 0.76, 0.76)), width=0.8, height=1.1, depth=0.38
         )
     else:
-        build_carton_stack(at, scene, width=0.45, depth=0.38, height=float(rng.uniform(0.3, 0.9)))
+        build_carton_stack(at, scene, width=0.45, depth=0.38, height=scene.uniform(0.3, 0.9))
 
 
 def _inner_window(scene: Scene, spot: Part, *, width: float) -> None:

@@ -34,17 +34,17 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish an open office and return the viewpoint along its aisle."""
     rng = scene.rng
     width, depth = max(6.4, scene.width(7.4, 10.0)), scene.length(7.0, 10.5)
-    height = float(rng.uniform(2.6, 3.2))
+    height = scene.uniform(2.6, 3.2)
     lit = "left" if rng.random() < 0.5 else "right"
     holes = hole_row(
-        depth + 3.0, int(rng.integers(2, 4)), width=float(rng.uniform(1.8, 2.6)), sill=0.85, height=1.5
+        depth + 3.0, int(rng.integers(2, 4)), width=scene.uniform(1.8, 2.6), sill=0.85, height=1.5
     )
     room = Room(-width / 2, width / 2, -3.0, depth, height, {lit: holes})
     _shell(scene, room)
     wall, _ = room.wall_frame(scene.frame(), lit)
     build_windows(wall, scene, holes, panes=2, power=0.35)
     side = 1 if lit == "left" else -1
-    aisle = side * float(rng.uniform(0.0, 0.12)) * width
+    aisle = side * scene.uniform(0.0, 0.12) * width
     _desks(scene, room, aisle)
     _far_wall(scene, room, aisle)
     _long_wall(scene, room, "right" if lit == "left" else "left")
@@ -56,12 +56,12 @@ def build(scene: Scene) -> Viewpoint:
         column = textures.paint(pick(scene.taste, PASTELS), scene.variant())
         build_column(scene.frame((aisle - side * 1.6, 0.62 * depth, 0)), column, width=0.4, height=height)
     eye = (
-        aisle + float(rng.uniform(-0.2, 0.2)),
-        float(rng.uniform(-0.6, 0.1)),
-        float(rng.uniform(1.4, 1.65)),
+        aisle + scene.uniform(-0.2, 0.2),
+        scene.uniform(-0.6, 0.1),
+        scene.uniform(1.4, 1.65),
     )
-    yaw = float(side * rng.uniform(0.05, 0.3))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.07, 0.16)), float(np.radians(rng.uniform(64, 75))))
+    yaw = side * scene.uniform(0.05, 0.3)
+    return Viewpoint(eye, yaw, scene.uniform(0.07, 0.16), scene.degrees(64, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -87,7 +87,6 @@ def _shell(scene: Scene, room: Room) -> None:
 
 def _desks(scene: Scene, room: Room, aisle: float) -> None:
     """Set rows of facing pairs of desks on both sides of the aisle."""
-    rng = scene.rng
     top = desk_top(scene)
     screen = textures.fabric(
         pick(scene.taste, (scene.accent, (0.50, 0.53, 0.56), (0.36, 0.42, 0.48))), scene.variant()
@@ -96,14 +95,14 @@ def _desks(scene: Scene, room: Room, aisle: float) -> None:
         pick(scene.taste, (scene.accent, NAMED["black"], (0.30, 0.33, 0.38))), scene.variant()
     )
     screened = scene.chance(0.6)
-    width, pitch = float(rng.uniform(1.4, 1.65)), float(rng.uniform(2.9, 3.4))
+    width, pitch = scene.uniform(1.4, 1.65), scene.uniform(2.9, 3.4)
     for sign in (-1, 1):
         edge = room.right if sign > 0 else room.left
         free = abs(edge - aisle) - AISLE - 0.35
-        columns = int(free // width)
+        columns = min(3, int(free // width))
         for i in range(columns):
             x = aisle + sign * (AISLE + (i + 0.5) * width)
-            for y in np.arange(2.6, room.front - 1.5, pitch):
+            for y in np.arange(2.6, min(room.front - 1.5, 10.5), pitch):
                 _pair(scene, scene.frame((x, float(y), 0)), top, seat, screen if screened else None, width)
 
 
@@ -116,9 +115,9 @@ def _pair(
         place = frame.at((0, 0, 0), yaw)
         surface = build_desk(place.at((0, -0.41, 0)), scene, top=top, width=width - 0.04)
         furnish_desk(surface, scene, width=width)
-        turn = np.pi + float(rng.normal(0, 0.35))
+        turn = np.pi + scene.normal(0.35)
         if scene.clutter > 0 or rng.random() < 0.5:
-            build_task_chair(place.at((float(rng.normal(0, 0.1)), -1.02, 0), turn), scene, cloth=seat)
+            build_task_chair(place.at((scene.normal(0.1), -1.02, 0), turn), scene, cloth=seat)
         if rng.random() < 0.55:
             build_drawers(
                 place.at((0.32 * width, -0.42, 0), np.pi * 0),
@@ -160,13 +159,12 @@ def _far_wall(scene: Scene, room: Room, aisle: float) -> None:
         build_plant(
             wall.at((door + (1.0 if door < extent / 2 else -1.0), -0.4, 0)),
             scene,
-            height=float(rng.uniform(1.1, 1.7)),
+            height=scene.uniform(1.1, 1.7),
         )
 
 
 def _long_wall(scene: Scene, room: Room, side: str) -> None:
     """Line the wall without windows with shelves, pictures and boards."""
-    rng = scene.rng
     wall, extent = room.wall_frame(scene.frame(), side)
     wood = scene.furniture(
         textures.wood(pick(scene.taste, WOODS), scene.variant()), textures.plastic((0.84, 0.84, 0.82), 1)
@@ -176,6 +174,4 @@ def _long_wall(scene: Scene, room: Room, side: str) -> None:
             build_shelf_unit(wall.at((float(u), 0, 0)), scene, wood=wood, width=1.0, depth=0.34, office=True)
         elif scene.chance(0.6):
             spot = wall.at((float(u), 0, 1.6))
-            build_picture(
-                spot, scene, width=float(rng.uniform(0.6, 1.1)), height=float(rng.uniform(0.5, 0.9))
-            )
+            build_picture(spot, scene, width=scene.uniform(0.6, 1.1), height=scene.uniform(0.5, 0.9))

@@ -11,7 +11,7 @@ from generator.worlds.parts.industry import build_pipe
 from generator.worlds.parts.lamps import strip_light
 from generator.worlds.parts.shell import Room, build_room, wall_band
 from generator.worlds.parts.signs import build_hanging_sign, build_wall_sign, code, floor_line, write
-from generator.worlds.parts.street import build_column, build_cone
+from generator.worlds.parts.street import build_column, build_cone, build_extinguisher
 from generator.worlds.parts.vehicles import build_car
 from generator.worlds.scene import CONCRETES, Scene, Viewpoint
 
@@ -29,10 +29,10 @@ def build(scene: Scene) -> Viewpoint:
     rng = scene.rng
     drive = float(np.clip(scene.width(5.4, 6.4), 4.4, 9.0))
     bays = int(np.clip(round(scene.length(13.0, 21.0) / BAY), 4, 11))
-    height = float(rng.uniform(2.45, 2.95))
+    height = scene.uniform(2.45, 2.95)
     half = drive / 2 + BAY_LENGTH
     start = -BAY
-    room = Room(-half, half, -4.6, start + bays * BAY + float(rng.uniform(2.5, 5.0)), height)
+    room = Room(-half, half, -4.6, start + bays * BAY + scene.uniform(2.5, 5.0), height)
     _shell(scene, room)
     _bays(scene, drive, bays, start, height)
     _overhead(scene, room, drive)
@@ -42,16 +42,14 @@ def build(scene: Scene) -> Viewpoint:
         floor_line(scene, x, 6.0, 7.5, width=0.14, colour=NAMED["white"])
     for _ in range(scene.count(0, 4)):
         side = 1 if rng.random() < 0.5 else -1
-        build_cone(
-            scene.frame((side * float(rng.uniform(0.3, 0.46)) * drive, float(rng.uniform(3.0, 9.0)), 0.0))
-        )
+        build_cone(scene.frame((side * scene.uniform(0.3, 0.46) * drive, scene.uniform(3.0, 9.0), 0.0)))
     eye = (
-        float(rng.uniform(-0.18, 0.18)) * drive,
-        float(rng.uniform(-1.2, 0.5)),
-        float(rng.uniform(1.35, 1.6)),
+        scene.uniform(-0.18, 0.18) * drive,
+        scene.uniform(-1.2, 0.5),
+        scene.uniform(1.35, 1.6),
     )
     yaw = float(np.clip(rng.normal(0, 0.16), -0.35, 0.35))
-    return Viewpoint(eye, yaw, float(rng.uniform(0.01, 0.09)), float(np.radians(rng.uniform(64, 75))))
+    return Viewpoint(eye, yaw, scene.uniform(0.01, 0.09), scene.degrees(64, 75))
 
 
 def _shell(scene: Scene, room: Room) -> None:
@@ -82,7 +80,7 @@ def _bays(scene: Scene, drive: float, bays: int, start: float, height: float) ->
     full = (0.0, 0.35, 0.62, 0.92)[("empty", "tidy", "normal", "cluttered").index(scene.words.clutter)]
     cast = textures.concrete(pick(scene.taste, CONCRETES), scene.variant())
     line = textures.enamel(pick(scene.taste, (NAMED["white"], NAMED["white"], NAMED["yellow"])), 1)
-    width = float(rng.uniform(0.4, 0.55))
+    width = scene.uniform(0.4, 0.55)
     for sign in (-1, 1):
         mark = scene.add("floor_marking", (0, 0, 0.002))
         for i in range(bays + 1):
@@ -107,7 +105,7 @@ def _bays(scene: Scene, drive: float, bays: int, start: float, height: float) ->
                 colour = scene.colour(*PAINTS) if rng.random() < 0.4 else pick(rng, PAINTS)
                 turn = (1 if sign > 0 else -1) * (-1 if nose_out else 1) * np.pi / 2
                 build_car(
-                    scene.frame(spot, turn + float(rng.normal(0, 0.02))),
+                    scene.frame(spot, turn + scene.normal(0.02)),
                     scene,
                     colour,
                     variant=int(rng.integers(3)),
@@ -119,7 +117,7 @@ def _overhead(scene: Scene, room: Room, drive: float) -> None:
     rng = scene.rng
     count = int(np.clip(round((room.front - room.back) / 4.2), 3, 7))
     pitch = (room.front - room.back) / count
-    offset = float(rng.uniform(-0.25, 0.25)) * drive
+    offset = scene.uniform(-0.25, 0.25) * drive
     for i in range(count):
         strip_light(
             scene.frame((offset, room.back + (i + 0.5) * pitch, room.height)),
@@ -139,18 +137,18 @@ def _overhead(scene: Scene, room: Room, drive: float) -> None:
         pipe = scene.add("pipe", (-np.sign(x) * (drive / 2 + 1.4), 0, room.height - 0.62))
         pipe.box((-0.35, room.back + 0.05, 0), (0.35, room.front - 0.05, 0.32), duct, faces="xXz")
     build_hanging_sign(
-        scene.frame((-offset, float(rng.uniform(6.5, 9.0)), min(2.2, room.height - 0.5))), scene, rise=0.1
+        scene.frame((-offset, scene.uniform(6.5, 9.0), min(2.2, room.height - 0.5))), scene, rise=0.1
     )
 
 
 def _end_wall(scene: Scene, room: Room) -> None:
     """Close the drive with a gate, doors to the stairs, or a big level number."""
-    rng = scene.rng
     wall, extent = room.wall_frame(scene.frame(), "front")
     middle = extent / 2
     if scene.chance(0.5):
         build_shutter(wall.at((middle, 0, 0)), scene, width=3.2, height=2.1)
     else:
-        build_door(wall.at((middle + float(rng.uniform(-1.5, 1.5)), 0, 0)), scene, width=1.6, height=2.0)
+        build_door(wall.at((middle + scene.uniform(-1.5, 1.5), 0, 0)), scene, width=1.6, height=2.0)
     write(wall.add("sign", (middle - 3.4, -0.01, 1.75)), code(scene), 0.8, NAMED["black"])
-    build_wall_sign(wall.at((middle + 2.6, 0, 1.8)), scene, width=0.7, height=0.45)
+    build_extinguisher(wall.at((middle + 2.1, 0, 0)))
+    build_wall_sign(wall.at((middle + 2.9, 0, 1.8)), scene, width=0.7, height=0.45)

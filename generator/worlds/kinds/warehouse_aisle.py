@@ -14,6 +14,7 @@ from generator.worlds.parts.lamps import strip_light
 from generator.worlds.parts.racks import DEPTH, build_load, build_rack_bay, build_upright, fill_bay
 from generator.worlds.parts.shell import Room, build_room, wall_band
 from generator.worlds.parts.signs import build_hanging_sign, floor_line
+from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.parts.vehicles import build_pallet_truck
 from generator.worlds.scene import CONCRETES, Scene, Viewpoint
 from generator.worlds.world import Material
@@ -26,14 +27,14 @@ def build(scene: Scene) -> Viewpoint:
     """Furnish a warehouse aisle and return the viewpoint down the aisle."""
     rng = scene.rng
     aisle = max(1.9, scene.width(2.5, 3.4))
-    bay = float(rng.uniform(2.3, 2.8))
+    bay = scene.uniform(2.3, 2.8)
     bays = int(np.clip(round(scene.length(11.0, 19.0) / bay), 3, 9))
-    step = float(rng.uniform(1.35, 1.75))
+    step = scene.uniform(1.35, 1.75)
     floors = int(rng.integers(3, 5))
     end = START + bays * bay
     side = aisle / 2 + DEPTH + 0.35
     height = floors * step + rng.uniform(1.2, 2.2)
-    room = Room(-side, side, -4.5, end + float(rng.uniform(2.0, 4.0)), height)
+    room = Room(-side, side, -4.5, end + scene.uniform(2.0, 4.0), height)
     _shell(scene, room)
     upright = textures.enamel(_rack_colour(scene), scene.variant())
     beam = textures.enamel(
@@ -50,12 +51,12 @@ def build(scene: Scene) -> Viewpoint:
         scene.frame((rng.uniform(-0.3, 0.3), rng.uniform(5.0, 8.0), min(2.75, height - 1.2))), scene
     )
     sway = min(0.25, aisle / 2 - 0.75)
-    eye = (float(rng.uniform(-sway, sway)), float(rng.uniform(-0.3, 0.6)), float(rng.uniform(1.4, 1.7)))
+    eye = (scene.uniform(-sway, sway), scene.uniform(-0.3, 0.6), scene.uniform(1.4, 1.7))
     return Viewpoint(
         eye,
-        float(rng.normal(0, 0.035)),
-        float(rng.uniform(0.02, 0.12)),
-        float(np.radians(rng.uniform(62, 74))),
+        scene.normal(0.035),
+        scene.uniform(0.02, 0.12),
+        scene.degrees(62, 74),
     )
 
 
@@ -120,7 +121,7 @@ def _rack_row(scene: Scene, sign: int, racks: _Racks) -> None:
 def _lamps(scene: Scene, room: Room) -> None:
     """Hang strip lights over the aisle."""
     count = int(np.clip(round((room.front - room.back) / 3.6), 3, 7))
-    drop = float(scene.rng.uniform(0.15, 0.6))
+    drop = scene.uniform(0.15, 0.6)
     pitch = (room.front - room.back) / count
     for i in range(count):
         place = scene.frame((0.0, room.back + (i + 0.5) * pitch, room.height))
@@ -129,21 +130,21 @@ def _lamps(scene: Scene, room: Room) -> None:
 
 def _end_wall(scene: Scene, room: Room) -> None:
     """Close the aisle with a shutter or a door, a painted band and sometimes goods in front."""
-    rng = scene.rng
     wall, extent = room.wall_frame(scene.frame(), "front")
     band = textures.paint(jitter(scene.taste, scene.accent, 0.1), scene.variant())
     if scene.chance(0.6):
-        wall_band(wall.add("wall"), extent, 0.0, float(rng.uniform(0.9, 1.4)), band, [])
-    middle = extent / 2 + float(rng.uniform(-0.3, 0.3))
+        wall_band(wall.add("wall"), extent, 0.0, scene.uniform(0.9, 1.4), band, [])
+    middle = extent / 2 + scene.uniform(-0.3, 0.3)
     if scene.chance(0.6):
         build_shutter(
             wall.at((middle, 0, 0)),
             scene,
-            width=float(rng.uniform(2.2, 2.8)),
-            height=float(rng.uniform(2.4, 3.0)),
+            width=scene.uniform(2.2, 2.8),
+            height=scene.uniform(2.4, 3.0),
         )
     else:
-        build_door(wall.at((middle, 0, 0)), scene, width=float(rng.uniform(0.95, 1.9)))
+        build_door(wall.at((middle, 0, 0)), scene, width=scene.uniform(0.95, 1.9))
+    build_extinguisher(wall.at((middle - 1.75, 0, 0)))
 
 
 def _loose(scene: Scene, aisle: float, end: float) -> None:
@@ -151,20 +152,18 @@ def _loose(scene: Scene, aisle: float, end: float) -> None:
     rng = scene.rng
     side = 1 if rng.random() < 0.5 else -1
     if scene.clutter > 0.2 and scene.chance(0.65):
-        spot = (side * (aisle / 2 - 0.55), float(rng.uniform(5.0, 8.5)), 0.0)
-        build_pallet_truck(
-            scene.add("cart", spot, float(rng.normal(0, 0.15))), scene, loaded=scene.chance(0.5)
-        )
+        spot = (side * (aisle / 2 - 0.55), scene.uniform(5.0, 8.5), 0.0)
+        build_pallet_truck(scene.add("cart", spot, scene.normal(0.15)), scene, loaded=scene.chance(0.5))
     for _ in range(scene.count(0, 4)):
         side = 1 if rng.random() < 0.5 else -1
-        spot = (side * (aisle / 2 - 0.25), float(rng.uniform(3.8, end)), 0.0)
-        place = scene.frame(spot, float(rng.normal(0, 0.2)))
+        spot = (side * (aisle / 2 - 0.25), scene.uniform(3.8, end), 0.0)
+        place = scene.frame(spot, scene.normal(0.2))
         if rng.random() < 0.6:
-            build_carton_stack(place, scene, width=0.5, depth=0.42, height=float(rng.uniform(0.35, 0.9)))
+            build_carton_stack(place, scene, width=0.5, depth=0.42, height=scene.uniform(0.35, 0.9))
         else:
             build_drum(place, pick(rng, (scene.accent, NAMED["grey"])), scene.variant())
     if scene.clutter > 0.2:
         for x in (-0.7, 0.75):
             if scene.chance(0.6):
-                place = scene.frame((x, end + 1.2, 0.0), float(rng.normal(0, 0.08)))
-                build_load(place, scene, width=1.1, depth=0.9, room=float(rng.uniform(0.8, 1.7)), detail=True)
+                place = scene.frame((x, end + 1.2, 0.0), scene.normal(0.08))
+                build_load(place, scene, width=1.1, depth=0.9, room=scene.uniform(0.8, 1.7), detail=True)

@@ -104,7 +104,7 @@ def build_window(
 def build_outlook(part: Part, scene: Scene, *, width: float, height: float, power: float = 1.0) -> None:
     """Build what a window shows, in the plane y = 0: a sky light above hills, trees or houses that glow dimly."""
     rng, half = scene.rng, width / 2
-    horizon = height * float(rng.uniform(0.28, 0.4))
+    horizon = height * scene.uniform(0.28, 0.4)
     haze = horizon + 0.45 * (height - horizon)
     part.light((-half, 0, haze), (width, 0, 0), (0, 0, height - haze), [power * c for c in (0.9, 1.0, 1.12)])
     pale = textures.glowing((0.76, 0.86, 0.95), 1.0)
@@ -114,7 +114,7 @@ def build_outlook(part: Part, scene: Scene, *, width: float, height: float, powe
     x = -half
     while x < half - 0.05:
         step = float(min(half - x, rng.uniform(0.12, 0.4) * max(0.6, width / 2)))
-        top = horizon + float(rng.uniform(-0.06, 0.22)) * height
+        top = horizon + scene.uniform(-0.06, 0.22) * height
         tone = pick(
             rng,
             (

@@ -26,7 +26,7 @@ def build_pallet(frame: Part, scene: Scene, *, width: float = 1.2, depth: float 
     part = frame.add("pallet")
     material = textures.wood(pick(scene.rng, PALLET_WOOD, 0.06), int(scene.rng.integers(3)))
     for y in (-1, 0, 1):
-        part.block((0, y * (depth / 2 - 0.05), 0.0), (width, 0.1, 0.022), material, faces="xXyY")
+        part.block((0, y * (depth / 2 - 0.05), 0.0), (width, 0.1, 0.022), material, faces="xXyYz")
         for x in (-1, 0, 1):
             spot = (x * (width / 2 - 0.07), y * (depth / 2 - 0.05), 0.022)
             part.block(spot, (0.14, 0.1, 0.078), material, faces="xXyY")
@@ -40,7 +40,7 @@ def build_carton(frame: Part, size: tuple[float, float, float], scene: Scene, co
     """Build a taped carton standing on the frame's origin; its marked side faces -y."""
     rng, (width, depth, height) = scene.rng, size
     part = frame.add("cardboard_box")
-    part.block((0, 0, 0), size, textures.cardboard(colour, int(rng.integers(2))), faces="xXyYZ")
+    part.block((0, 0, 0), size, textures.cardboard(colour, int(rng.integers(2))))
     tape = textures.plastic(TAPE[int(rng.integers(len(TAPE)))])
     half = min(0.035, 0.16 * width)
     lap = min(0.12, 0.3 * height)
@@ -85,7 +85,7 @@ def build_carton_stack(
     rng = scene.rng
     across = int(rng.integers(2, 4)) if width > 0.7 else int(rng.integers(1, 3))
     deep = 2 if detail and depth > 0.7 else 1
-    layer = float(rng.uniform(0.22, 0.42))
+    layer = scene.uniform(0.22, 0.42)
     layers = max(1, int(height / layer))
     cell = (width / across, depth / deep)
     base = pick(rng, BOARD, 0.05)
@@ -97,7 +97,7 @@ def build_carton_stack(
                 slack = rng.uniform(0.90, 0.985, 2)
                 spot = ((i + 0.5) * cell[0] - width / 2, (j + 0.5) * cell[1] - depth / 2, level * layer)
                 size = (cell[0] * slack[0], cell[1] * slack[1], layer - 0.004)
-                place = frame.at(spot, float(rng.normal(0, 0.015)))
+                place = frame.at(spot, scene.normal(0.015))
                 build_carton(place, size, scene, shade(base, (0.93, 1.0, 1.0, 1.06)[int(rng.integers(4))]))
 
 
@@ -114,18 +114,17 @@ def build_wrapped_load(frame: Part, scene: Scene, *, width: float, depth: float,
 
 
 def build_crate(frame: Part, size: tuple[float, float, float], colour: RGB, variant: int = 0) -> None:
-    """Build a stackable plastic crate with rims, open at the top."""
+    """Build a stackable plastic crate with rims and a lid."""
     part = frame.add("crate")
     width, depth, height = size
-    body, rim = textures.plastic(colour, variant), textures.plastic(jitter_down(colour), variant)
-    part.block((0, 0, 0), (width * 0.95, depth * 0.95, height * 0.8), body, faces="xXyY")
-    part.block((0, 0, height * 0.8), (width, depth, height * 0.2), rim, faces="xXyYz")
-    part.block((0, 0, height * 0.86), (width * 0.98, depth * 0.98, 0.01), rim, faces="Z")
+    body, rim = textures.plastic(colour, variant), textures.plastic(darker(colour), variant)
+    part.block((0, 0, 0), (width * 0.95, depth * 0.95, height * 0.8), body, faces="xXyYz")
+    part.block((0, 0, height * 0.8), (width, depth, height * 0.2), rim)
     for x in (-0.3, 0.0, 0.3):
         part.block((x * width, 0, 0), (0.03, depth * 0.98, height * 0.8), rim, faces="xXyY")
 
 
-def jitter_down(colour: RGB) -> RGB:
+def darker(colour: RGB) -> RGB:
     """Return a slightly darker shade for rims and edges."""
     return (colour[0] * 0.82, colour[1] * 0.82, colour[2] * 0.82)
 

@@ -34,8 +34,8 @@ def build_sofa(frame: Part, scene: Scene, *, cloth: Material, width: float = 2.0
     tones = (scene.accent, NAMED["beige"], NAMED["grey"], NAMED["yellow"], NAMED["teal"], NAMED["white"])
     for _ in range(scene.count(0, 4)):
         pillow = textures.fabric(pick(scene.taste, tones), scene.variant())
-        x = float(scene.rng.uniform(-half + 0.42, half - 0.42))
-        leaning = part.at((x, back - 0.5, 0.46), float(scene.rng.normal(0, 0.25)))
+        x = scene.uniform(-half + 0.42, half - 0.42)
+        leaning = part.at((x, back - 0.5, 0.46), scene.normal(0.25))
         leaning.cushion((-0.2, -0.06, 0), (0.2, 0.07, 0.38), pillow, bevel=0.06)
 
 
@@ -143,14 +143,14 @@ def build_curtains(wall: Part, scene: Scene, *, width: float, top: float, cloth:
     part = wall.add("curtain")
     rod = textures.wood((0.32, 0.24, 0.17), 1)
     part.beam((-width / 2 - 0.4, -0.12, top + 0.04), (width / 2 + 0.4, -0.12, top + 0.04), 0.03, 0.03, rod)
-    span = float(scene.rng.uniform(0.3, 0.5))
+    span = scene.uniform(0.3, 0.5)
     for start in (-width / 2 - 0.3, width / 2 + 0.3 - span):
         folds = 8
         x = start + np.arange(folds + 1) * span / folds
         y = np.where(np.arange(folds + 1) % 2 == 0, -0.07, -0.15)
         low = np.column_stack([x, y, np.full(folds + 1, 0.06)])
         high = np.column_stack([x, y, np.full(folds + 1, top)])
-        part.quads(np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1), cloth)
+        part.sheet(np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1), cloth)
 
 
 def build_television(wall: Part, scene: Scene, *, face: Material, width: float = 1.7) -> None:

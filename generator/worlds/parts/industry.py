@@ -31,8 +31,8 @@ def build_robot_arm(frame: Part, scene: Scene, *, reach: float = 1.5, plinth: fl
     part.block((0, 0, 0), (4.2 * base, 4.2 * base, plinth), dark)
     part.cylinder((0, 0, plinth), (0, 0, plinth + base), 1.5 * base, paint, sides=14)
     part.cylinder((0, 0, plinth + base), (0, 0, plinth + 2.2 * base), 1.1 * base, paint, sides=14)
-    lean, bend = float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.35, 0.5))
-    turn = float(rng.uniform(0.4, 1.3)) * (1 if rng.random() < 0.5 else -1)
+    lean, bend = scene.uniform(-0.35, 0.35), scene.uniform(-0.35, 0.5)
+    turn = scene.uniform(0.4, 1.3) * (1 if rng.random() < 0.5 else -1)
     arm = part.tilted(yaw_matrix(turn), (0, 0, plinth + 2.2 * base))
     shoulder = np.array([0.0, 0.0, 0.05])
     elbow = shoulder + 0.55 * reach * np.array([0, -np.sin(lean), np.cos(lean)])
@@ -101,9 +101,9 @@ def load_conveyor(belt: Part, scene: Scene, *, length: float) -> None:
     for x in np.arange(-length / 2 + 0.4, length / 2 - 0.3, 0.7):
         if rng.random() > 0.25 + 0.6 * scene.clutter:
             continue
-        place = belt.at((float(x + rng.uniform(-0.1, 0.1)), 0, 0), float(rng.normal(0, 0.1)))
+        place = belt.at((float(x + rng.uniform(-0.1, 0.1)), 0, 0), scene.normal(0.1))
         if sort == 0:
-            build_carton(place, (0.42, 0.34, float(rng.uniform(0.2, 0.35))), scene, (0.69, 0.54, 0.36))
+            build_carton(place, (0.42, 0.34, scene.uniform(0.2, 0.35)), scene, (0.69, 0.54, 0.36))
         elif sort == 1:
             build_crate(place, (0.4, 0.5, 0.24), colour)
         else:

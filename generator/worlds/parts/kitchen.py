@@ -160,15 +160,15 @@ def litter(top: Part, scene: Scene, *, low: float, high: float, depth: float = 0
     for i in range(spots):
         if scene.clutter == 0.0 or rng.random() > 0.75 * scene.clutter:
             continue
-        x = low + (i + float(rng.uniform(0.3, 0.7))) * (high - low) / spots
-        place = top.at((x, -float(rng.uniform(0.12, depth)), 0), float(rng.uniform(-0.4, 0.4)))
+        x = low + (i + scene.uniform(0.3, 0.7)) * (high - low) / spots
+        place = top.at((x, -scene.uniform(0.12, depth), 0), scene.uniform(-0.4, 0.4))
         sort = rng.integers(7)
         if sort == 0:
             build_bowl(place, scene)
         elif sort == 1:
             build_cup(place, scene)
         elif sort <= 3:
-            build_bottle(place, scene, height=float(rng.uniform(0.2, 0.32)))
+            build_bottle(place, scene, height=scene.uniform(0.2, 0.32))
         elif sort == 4:
             _pot(place, scene)
         elif sort == 5:

@@ -63,8 +63,8 @@ def build_reagent_shelf(top: Part, scene: Scene, *, length: float) -> None:
         part.block((0, 0, z), (length, 0.3, 0.02), glass)
         for x in np.arange(-length / 2 + 0.1, length / 2 - 0.1, 0.13):
             if scene.rng.random() < 0.75 * scene.clutter:
-                place = top.at((float(x), float(scene.rng.uniform(-0.09, 0.09)), z + 0.02))
-                build_bottle(place, scene, height=float(scene.rng.uniform(0.15, 0.26)))
+                place = top.at((float(x), scene.uniform(-0.09, 0.09), z + 0.02))
+                build_bottle(place, scene, height=scene.uniform(0.15, 0.26))
 
 
 def build_glassware(frame: Part, scene: Scene) -> None:
@@ -102,8 +102,7 @@ def build_microscope(frame: Part, scene: Scene) -> None:
 def build_analyser(frame: Part, scene: Scene) -> None:
     """Stand a bench-top instrument with a display: a centrifuge, an incubator or an analyser."""
     part = frame.add("instrument")
-    rng = scene.rng
-    width, depth, height = float(rng.uniform(0.4, 0.65)), 0.45, float(rng.uniform(0.3, 0.55))
+    width, depth, height = scene.uniform(0.4, 0.65), 0.45, scene.uniform(0.3, 0.55)
     case = textures.plastic(pick(scene.taste, ((0.85, 0.86, 0.86), (0.75, 0.78, 0.80), (0.35, 0.38, 0.42))))
     part.cushion((-width / 2, -depth / 2, 0), (width / 2, depth / 2, height), case, bevel=0.025)
     build_screen(
@@ -159,7 +158,7 @@ def build_fume_hood(wall: Part, scene: Scene, *, width: float = 1.5, height: flo
         textures.tiles((0.80, 0.82, 0.82), 0, 0.2),
         faces="y",
     )
-    sash = 0.92 + float(scene.rng.uniform(0.35, 0.6))
+    sash = 0.92 + scene.uniform(0.35, 0.6)
     part.box((-half + 0.1, -depth + 0.02, sash), (half - 0.1, -depth + 0.04, sash + 0.05), steel)
     part.box(
         (-half + 0.1, -depth + 0.025, sash + 0.05),
@@ -182,7 +181,7 @@ def litter_bench(top: Part, scene: Scene, *, length: float, y: float) -> None:
     while x < length / 2 - 0.25:
         step = 0.3
         if scene.clutter > 0 and rng.random() < 0.25 + 0.65 * scene.clutter:
-            place = top.at((x, y, 0), turn + float(rng.normal(0, 0.12)))
+            place = top.at((x, y, 0), turn + scene.normal(0.12))
             sort = rng.choice(7, p=[0.12, 0.2, 0.14, 0.24, 0.14, 0.08, 0.08])
             if sort == 0:
                 build_microscope(place, scene)
@@ -198,8 +197,8 @@ def litter_bench(top: Part, scene: Scene, *, length: float, y: float) -> None:
                 build_paper(place, scene)
             else:
                 for shift in (-0.1, 0.08):
-                    build_glassware(place.at((shift, float(rng.uniform(-0.08, 0.08)), 0)), scene)
-        x += step + float(rng.uniform(0.05, 0.25))
+                    build_glassware(place.at((shift, scene.uniform(-0.08, 0.08), 0)), scene)
+        x += step + scene.uniform(0.05, 0.25)
 
 
 def build_stool(frame: Part, scene: Scene) -> None:
@@ -209,7 +208,7 @@ def build_stool(frame: Part, scene: Scene) -> None:
     for i in range(4):
         angle = np.pi / 4 + i * np.pi / 2
         part.beam(
-            (0.2 * np.cos(angle), 0.2 * np.sin(angle), 0),
+            (0.2 * np.cos(angle), 0.2 * np.sin(angle), 0.015),
             (0.09 * np.cos(angle), 0.09 * np.sin(angle), 0.56),
             0.03,
             0.03,
@@ -222,3 +221,27 @@ def build_stool(frame: Part, scene: Scene) -> None:
         textures.plastic(pick(scene.taste, (scene.accent, (0.15, 0.15, 0.16)))),
         sides=14,
     )
+
+
+def build_trolley(frame: Part, scene: Scene) -> None:
+    """Stand a steel trolley with two shelves on castors, with things on it; its handle is at -x."""
+    part = frame.add("cart")
+    steel, grey = textures.steel((0.68, 0.69, 0.70), 1), textures.plastic((0.25, 0.25, 0.26))
+    for z in (0.22, 0.82):
+        part.block((0, 0, z), (0.8, 0.5, 0.03), steel)
+    for x in (-0.38, 0.38):
+        for y in (-0.23, 0.23):
+            part.block((x, y, 0.1), (0.03, 0.03, 0.82), steel, faces="xXyYZ")
+            part.cylinder((x - 0.02, y, 0.05), (x + 0.02, y, 0.05), 0.05, grey, sides=8)
+    part.beam((-0.46, -0.23, 0.9), (-0.46, 0.23, 0.9), 0.025, 0.025, steel)
+    for x, z in ((-0.2, 0.85), (0.2, 0.85), (0.0, 0.25)):
+        if scene.clutter == 0.0:
+            continue
+        place = frame.at((x, scene.uniform(-0.08, 0.08), z), scene.normal(0.2))
+        sort = scene.rng.integers(3)
+        if sort == 0:
+            build_tube_rack(place, scene)
+        elif sort == 1:
+            build_glassware(place, scene)
+        else:
+            place.add("crate").block((0, 0, 0), (0.3, 0.36, 0.16), textures.plastic(scene.accent))

@@ -35,14 +35,14 @@ def furnish_desk(top: Part, scene: Scene, *, width: float = 1.6) -> None:
         return
     screens = 1 + int(rng.random() < 0.4)
     for i in range(screens):
-        x = (i - (screens - 1) / 2) * 0.6 + float(rng.normal(0, 0.03))
-        build_monitor(top.at((x, 0.15, 0), float(rng.normal(0, 0.12))), scene)
+        x = (i - (screens - 1) / 2) * 0.6 + scene.normal(0.03)
+        build_monitor(top.at((x, 0.15, 0), scene.normal(0.12)), scene)
     board = top.add("monitor", (0.0, -0.18, 0))
     board.block((0, 0, 0), (0.42, 0.14, 0.02), textures.plastic(NAMED["black"]))
     for _ in range(scene.count(0, 4)):
         place = top.at(
-            (float(rng.uniform(-0.42, 0.42)) * width, float(rng.uniform(-0.3, 0.25)), 0),
-            float(rng.uniform(-0.6, 0.6)),
+            (scene.uniform(-0.42, 0.42) * width, scene.uniform(-0.3, 0.25), 0),
+            scene.uniform(-0.6, 0.6),
         )
         (build_paper, build_cup, build_bottle, build_paper)[int(rng.integers(4))](place, scene)
     if scene.chance(0.3 * scene.clutter + 0.1):
@@ -193,7 +193,7 @@ def build_shelf_unit(
         part.box((-width / 2 + 0.025, -depth, z), (width / 2 - 0.025, 0, z + 0.025), wood)
         if i < rows and scene.rng.random() < 0.25 + 0.7 * scene.clutter and scene.clutter > 0:
             place = wall.at((-width / 2 + 0.04, -0.03, z + 0.025))
-            fill = (width - 0.08) * float(scene.rng.uniform(0.5, 1.0))
+            fill = (width - 0.08) * scene.uniform(0.5, 1.0)
             if office:
                 build_binders(place, scene, width=fill)
             else:

@@ -67,7 +67,7 @@ def fill_bay(
     """
     places = 2 if bay < 2.5 else 3
     pitch = (bay - 0.1) / places
-    full = 0.25 + 0.7 * scene.clutter
+    full = 0.06 + 0.88 * scene.clutter
     for level, room in zip(levels, clear, strict=True):
         for i in range(places):
             if scene.rng.random() > full:
@@ -84,7 +84,7 @@ def build_load(frame: Part, scene: Scene, *, width: float, depth: float, room: f
         build_pallet(frame, scene, width=width, depth=depth)
     else:
         board = textures.wood((0.62, 0.49, 0.34), 1)
-        frame.add("pallet").block((0, 0, 0), (width, depth, PALLET_HEIGHT), board, faces="xXyY")
+        frame.add("pallet").block((0, 0, 0), (width, depth, PALLET_HEIGHT), board)
     on_top = frame.at((0, 0, PALLET_HEIGHT))
     height = (room - PALLET_HEIGHT - 0.15) * rng.uniform(0.45, 0.95)
     sort = rng.choice(["cartons", "wrapped", "crates", "drums"], p=[0.66, 0.14, 0.13, 0.07])

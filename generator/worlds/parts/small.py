@@ -8,6 +8,7 @@ from generator.worlds import textures
 from generator.worlds.colours import NAMED, RGB, pick
 from generator.worlds.mesh import Part
 from generator.worlds.scene import Scene
+from generator.worlds.world import Material
 
 BRIGHTS: tuple[RGB, ...] = tuple(
     NAMED[name] for name in ("red", "blue", "green", "yellow", "white", "black", "teal", "brown", "beige")
@@ -27,15 +28,15 @@ def build_books(
     """Stand a row of books along x from the origin; they show their backs towards -y."""
     rng, x = scene.rng, 0.0
     while x < width - 0.05:
-        thick = float(rng.uniform(0.025, 0.06))
-        tall = height * float(rng.uniform(0.7, 1.0))
+        thick = scene.uniform(0.025, 0.06)
+        tall = height * scene.uniform(0.7, 1.0)
         if rng.random() < 0.9:
             cover = textures.plastic(any_colour(scene))
             book = frame.add("book", (x, 0, 0))
             book.box((0, -depth, 0), (thick - 0.002, 0, tall), cover, faces="xXyZ")
         x += thick
         if rng.random() < 0.08:
-            x += float(rng.uniform(0.05, 0.2))
+            x += scene.uniform(0.05, 0.2)
 
 
 def build_binders(frame: Part, scene: Scene, *, width: float) -> None:
@@ -56,7 +57,7 @@ def build_paper(frame: Part, scene: Scene) -> None:
     part = frame.add("book")
     part.block(
         (0, 0, 0),
-        (0.21, 0.3, float(scene.rng.uniform(0.006, 0.06))),
+        (0.21, 0.3, scene.uniform(0.006, 0.06)),
         textures.plastic((0.9, 0.9, 0.87)),
         faces="xXyYZ",
     )
@@ -79,7 +80,7 @@ def build_bottle(frame: Part, scene: Scene, *, height: float = 0.28, label: str 
         (0.85, 0.86, 0.84),
         (0.30, 0.45, 0.62),
     )[int(rng.integers(5))]
-    r = height * float(rng.uniform(0.13, 0.2))
+    r = height * scene.uniform(0.13, 0.2)
     profile = [(r, 0), (r, 0.62 * height), (0.4 * r, 0.8 * height), (0.4 * r, height)]
     part.turned(profile, textures.plastic(glass), sides=8)
     part.cylinder(
@@ -130,13 +131,15 @@ def build_plant(frame: Part, scene: Scene, *, height: float = 1.1) -> None:
     part.turned([(0.1 * height, 0), (0.14 * height, pot)], textures.paint(clay, 1), sides=10)
     leaf = textures.foliage(pick(rng, GREENS), int(rng.integers(3)))
     for i in range(int(rng.integers(11, 17))):
-        angle = 2.4 * i + float(rng.uniform(-0.3, 0.3))
-        reach = height * float(rng.uniform(0.16, 0.36))
-        top = pot + (height - pot) * float(rng.uniform(0.45, 1.0))
-        _leaf(part, leaf, angle, pot, reach, top, width=height * float(rng.uniform(0.05, 0.085)))
+        angle = 2.4 * i + scene.uniform(-0.3, 0.3)
+        reach = height * scene.uniform(0.16, 0.36)
+        top = pot + (height - pot) * scene.uniform(0.45, 1.0)
+        _leaf(part, leaf, angle, pot, reach, top, width=height * scene.uniform(0.05, 0.085))
 
 
-def _leaf(part: Part, leaf: object, angle: float, pot: float, reach: float, top: float, width: float) -> None:
+def _leaf(
+    part: Part, leaf: Material, angle: float, pot: float, reach: float, top: float, width: float
+) -> None:
     """Add one leaf of two facets that rises from the pot and bends outwards."""
     out = np.array([np.cos(angle), np.sin(angle), 0.0])
     side = np.array([-np.sin(angle), np.cos(angle), 0.0])
@@ -147,7 +150,7 @@ def _leaf(part: Part, leaf: object, angle: float, pot: float, reach: float, top:
         (root - 0.25 * width * side, root + 0.25 * width * side, knee + width * side, knee - width * side),
         (knee - width * side, knee + width * side, tip + 0.15 * width * side, tip - 0.15 * width * side),
     ]
-    part.quads(np.array(quads), leaf)  # type: ignore[arg-type]
+    part.sheet(np.array(quads), leaf)
 
 
 def build_bin(frame: Part, scene: Scene, *, height: float = 0.36) -> None:
@@ -179,7 +182,7 @@ def build_picture(wall: Part, scene: Scene, *, width: float, height: float) -> N
         )
 
 
-def _flat(part: Part, low: np.ndarray, high: np.ndarray, y: float, material: object) -> None:
+def _flat(part: Part, low: np.ndarray, high: np.ndarray, y: float, material: Material) -> None:
     """Add a rectangle in x and z that faces -y."""
     quad = [(low[0], y, low[1]), (high[0], y, low[1]), (high[0], y, high[1]), (low[0], y, high[1])]
-    part.quads(np.array([quad]), material)  # type: ignore[arg-type]
+    part.quads(np.array([quad]), material)

@@ -47,3 +47,15 @@ def build_column(
     for i in range(4):
         face = part.at((0, 0, 1.28), i * np.pi / 2)
         write(face.at((0, -width / 2 - 0.006, 0)), text, 0.36 * width, ink)
+
+
+def build_extinguisher(wall: Part) -> None:
+    """Hang a fire extinguisher on a wall frame, under its sign; the origin is on the floor line."""
+    part = wall.add("extinguisher", (0, -0.1, 0.55))
+    red, black = textures.plastic((0.74, 0.08, 0.08)), textures.plastic((0.10, 0.10, 0.11))
+    part.turned([(0.08, 0), (0.085, 0.03), (0.085, 0.4), (0.035, 0.48)], red, sides=10)
+    part.cylinder((0, 0, 0.48), (0, 0, 0.54), 0.03, black, sides=8)
+    part.beam((0, -0.03, 0.54), (0, -0.12, 0.3), 0.025, 0.025, black)
+    board = wall.add("sign", (0, -0.012, 1.55))
+    board.box((-0.12, 0, -0.12), (0.12, 0.012, 0.12), red, faces="xXyzZ")
+    board.box((-0.035, -0.003, -0.09), (0.035, 0, 0.07), textures.plastic(NAMED["white"]), faces="y")

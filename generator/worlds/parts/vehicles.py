@@ -70,11 +70,10 @@ def build_forklift(frame: Part, scene: Scene) -> None:
 
 def build_car(frame: Part, scene: Scene, colour: tuple[float, float, float], *, variant: int = 0) -> None:
     """Build a parked car, 4.2 to 4.6 m long, centred on the origin; its nose points to -y."""
-    rng = scene.rng
     part = frame.add("car")
     paint, glass = textures.plastic(colour, variant), textures.plastic((0.14, 0.17, 0.20))
-    tall = float(rng.uniform(1.42, 1.72))
-    half, length = 0.87, float(rng.uniform(4.1, 4.6))
+    tall = scene.uniform(1.42, 1.72)
+    half, length = 0.87, scene.uniform(4.1, 4.6)
     nose, tail = -length / 2, length / 2
     belt = 0.58 * tall
     lower = [
@@ -87,8 +86,8 @@ def build_car(frame: Part, scene: Scene, colour: tuple[float, float, float], *, 
     ]
     outline = [(nose + 0.1, 0.2), *lower, (tail - 0.1, 0.2)]
     _loft(part, outline, half, paint)
-    front, hood = nose + 0.9, float(rng.uniform(0.65, 0.85))
-    roof0, roof1 = front + hood, tail - float(rng.uniform(0.75, 1.15))
+    front, hood = nose + 0.9, scene.uniform(0.65, 0.85)
+    roof0, roof1 = front + hood, tail - scene.uniform(0.75, 1.15)
     rear = tail - 0.25
     _cabin(part, (front, roof0, roof1, rear), belt, tall, half, paint, glass)
     lamp, red, black = (
