@@ -86,20 +86,20 @@ def misbehave(mood: str, out: Path) -> None:
     elif mood == "mute":
         sys.exit(0)
     elif mood == "wait":
-        time.sleep(60)
+        time.sleep(300)
     elif mood == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         note(out, "ignoring", 1)
-        time.sleep(60)
+        time.sleep(300)
     elif mood == "tidy":
         signal.signal(signal.SIGTERM, lambda *_: note(out, "tidied", 1) or sys.exit(130))
         note(out, "ready", 1)
-        time.sleep(60)
+        time.sleep(300)
     elif mood in ("tree", "tree-and-quit"):
-        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
         note(out, "grandchild", grandchild.pid)
         if mood == "tree":
-            time.sleep(60)
+            time.sleep(300)
     elif mood == "garbage":
         sys.stdout.buffer.write(b'\xff\xfe{not json\n[1, 2]\n{"type": "novel"}\n' + b"{" * 3_000_000 + b"\n")
         sys.stdout.buffer.write(b"\n\n" + b"[" * 200_000 + b"\n")

@@ -55,7 +55,7 @@ def fact(tmp_path: Path, name: str) -> object:
     return json.loads(path.read_text())
 
 
-def until(condition, seconds: float = 10.0) -> None:
+def until(condition, seconds: float = 60.0) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -179,7 +179,7 @@ def test_requests_are_checked(request_, words):
 def test_a_good_child_gives_progress_and_one_result(tmp_path):
     """All stages arrive in order, then the result, and the scene is there."""
     job, messages = start("warehouse", tmp_path)
-    assert job.done.wait(10)
+    assert job.done.wait(60)
     assert [m.stage for m in messages[:-1]] == [
         "load", "world", "teacher", "tokenizer", "cache", "decoder", "scene", "collider", "usd", "preview"
     ]  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_good_child_gives_progress_and_one_result(tmp_path):
 def test_a_bad_child_gives_one_failure(prompt, words, tmp_path):
     """A child that crashes, fails, quits or ends without a word is reported once, with the reason and the stage."""
     job, messages = start(prompt, tmp_path)
-    assert job.done.wait(10)
+    assert job.done.wait(60)
     assert [m for m in messages if not isinstance(m, Progress)] == [job.outcome]
     assert words in job.outcome.message
     assert job.outcome.stage == ("decoder" if "decoder" in prompt else "teacher")
@@ -210,7 +210,7 @@ def test_a_bad_child_gives_one_failure(prompt, words, tmp_path):
 def test_noise_does_not_hide_the_result(mood, tmp_path):
     """Garbage on stdout, a full stderr, 20,000 messages and a crash after the result still end in the result."""
     job, messages = start(mood, tmp_path)
-    assert job.done.wait(20)
+    assert job.done.wait(60)
     assert isinstance(messages[-1], Result)
     assert sum(map(len, job.log)) < 300_000
 
@@ -222,7 +222,7 @@ def test_cancel_at_every_stage(stage, tmp_path):
     until(lambda: messages and messages[-1].stage == stage)
     job.cancel()
     job.cancel()
-    assert job.done.wait(5)
+    assert job.done.wait(60)
     assert (job.outcome.cancelled, job.outcome.stage) == (True, stage)
     assert not alive(job.pid)
 
@@ -240,7 +240,7 @@ def test_a_stubborn_child_is_killed(tmp_path):
     job, _ = start("stubborn", tmp_path, grace_s=0.2)
     fact(tmp_path, "ignoring")
     job.cancel()
-    assert job.done.wait(5)
+    assert job.done.wait(60)
     assert not alive(job.pid)
 
 
@@ -252,7 +252,7 @@ def test_the_whole_tree_ends(mood, tmp_path):
     if mood == "tree":
         assert alive(grandchild)
         job.cancel()
-    assert job.done.wait(10)
+    assert job.done.wait(60)
     until(lambda: not alive(grandchild))
     assert isinstance(job.outcome, Failure if mood == "tree" else Result)
 
@@ -265,7 +265,7 @@ def test_a_failing_receiver_does_not_stop_the_child(tmp_path, caplog):
 
     command = [*FAKE, *GenRequest(prompt="x").arguments(str(tmp_path / "s.usdz"))]
     job = ChildJob(command, environment=os.environ, on_message=receiver)
-    assert job.done.wait(10)
+    assert job.done.wait(60)
     assert isinstance(job.outcome, Result)
     assert "broken receiver" in caplog.text
 
@@ -287,7 +287,7 @@ def test_the_environment_is_cleaned(tmp_path):
         "CARB_APP_PATH": "/isaac/kit",
     }
     job, _ = start("environment", tmp_path, environment=clean_environment(poisoned, device="cpu"))
-    assert job.done.wait(10)
+    assert job.done.wait(60)
     assert isinstance(job.outcome, Result)
     seen = fact(tmp_path, "environment")
     assert not {"PYTHONHOME", "PYTHONPATH", "LD_PRELOAD", "CARB_APP_PATH"} & set(seen)

@@ -51,7 +51,7 @@ class Api:
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __call__(self, method: str, path: str, body=None, headers=None) -> tuple[int, dict, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             if not isinstance(body, bytes | None):
                 body = json.dumps(body).encode()
@@ -68,7 +68,7 @@ class Api:
     def submit(self, prompt: str) -> str:
         return self.json("POST", "/jobs", {"prompt": prompt}, status=202)["id"]
 
-    def until(self, job: str, *states: str, seconds: float = 15.0) -> dict:
+    def until(self, job: str, *states: str, seconds: float = 60.0) -> dict:
         deadline = time.monotonic() + seconds
         while (view := self.json("GET", f"/jobs/{job}"))["state"] not in states:
             assert time.monotonic() < deadline, view
@@ -76,7 +76,7 @@ class Api:
         return view
 
     def until_stage(self, job: str, stage: str) -> None:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while ((self.json("GET", f"/jobs/{job}")["last"]) or {}).get("stage") != stage:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -98,7 +98,7 @@ def served(data: Path, **options) -> Iterator[Api]:
         yield Api(listener.getsockname()[1], config.token)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         listener.close()
 
 
@@ -265,7 +265,7 @@ def test_finished_jobs_can_be_deleted_and_old_ones_go(tmp_path):
         assert api("GET", f"/jobs/{running}")[0] == 404
         jobs = [api.submit(f"number {count}") for count in range(4)]
         api.until(jobs[-1], "done")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while sorted(path.name for path in (tmp_path / "jobs").iterdir()) != sorted(jobs[-2:]):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -277,7 +277,7 @@ def test_finished_jobs_can_be_deleted_and_old_ones_go(tmp_path):
 
 def test_a_2_gb_upload_is_refused_before_it_is_sent(api):
     """The refusal comes after the headers alone, and the connection is closed."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=60) as connection:
         began = time.monotonic()
         head = (
             "POST /uploads HTTP/1.1",
@@ -287,7 +287,7 @@ def test_a_2_gb_upload_is_refused_before_it_is_sent(api):
         )
         connection.sendall("\r\n".join([*head, "", ""]).encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"2147483648 bytes; at most 536870912" in answer
 
@@ -297,12 +297,12 @@ def test_an_upload_without_a_length_is_stopped_at_the_limit(tmp_path, monkeypatc
     monkeypatch.setenv("FAKE_DOCTOR", WITH_IMAGE)
     with served(tmp_path, max_upload_bytes=100_000) as api:
         api.json("GET", "/capabilities")
-        connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=60)
         with contextlib.closing(connection), contextlib.suppress(BrokenPipeError, ConnectionResetError):
             chunks = (b"x" * 50_000 for _ in range(3))
             connection.request("POST", "/uploads", chunks, {"Content-Type": "image/png"}, encode_chunked=True)
             assert connection.getresponse().status == 413
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while list((tmp_path / "uploads").iterdir()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -450,7 +450,7 @@ def test_states_survive_a_killed_server(tmp_path):
         assert b"first" in api("GET", f"/jobs/{done}/files/scene.usdz")[2]
     finally:
         process.terminate()
-        assert process.communicate(timeout=20)[1].startswith(f"Ending process group {child},")
+        assert process.communicate(timeout=60)[1].startswith(f"Ending process group {child},")
 
 
 def test_a_stopped_server_ends_its_job(tmp_path):
@@ -579,7 +579,7 @@ def test_stopping_the_client_cancels_the_job(api, tmp_path):
             reached.set()
 
     job = RemoteJob(api.url, {"prompt": "wait"}, out=tmp_path / "s.usdz", token=None, on_message=receive)
-    assert reached.wait(15)
+    assert reached.wait(60)
     job.close()
     assert job.done.is_set()
     assert job.outcome == messages[-1]
@@ -597,7 +597,7 @@ def test_the_client_outlives_a_restart(tmp_path):
         api.url, {"prompt": "wait"}, out=tmp_path / "s.usdz", token=None, on_message=messages.append
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (messages and messages[-1].stage == "teacher"):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -605,7 +605,7 @@ def test_the_client_outlives_a_restart(tmp_path):
         process.kill()
         process.communicate()
     with served_again(tmp_path / "data", api.port):
-        assert job.done.wait(20)
+        assert job.done.wait(60)
     assert "restarted" in job.outcome.message
 
 
@@ -623,7 +623,7 @@ def served_again(data: Path, port: int) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         listener.close()
 
 

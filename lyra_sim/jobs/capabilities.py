@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .errors import JobError
+from .process import signal_group, start_process
 from .request import GenRequest
 
 QUERY_TIMEOUT_S = 180.0
@@ -88,27 +91,34 @@ class Capabilities:
         return replace(request, target=None) if request.target == default else request
 
 
-def query_capabilities(command: Sequence[str], *, environment: Mapping[str, str]) -> Capabilities:
+def query_capabilities(
+    command: Sequence[str], *, environment: Mapping[str, str], stop: threading.Event | None = None
+) -> Capabilities:
     """Run `lyra-sim doctor --json`; takes seconds, so call it on a worker thread.
 
+    Args:
+        command: The words that start lyra-sim.
+        environment: The whole environment of the child.
+        stop: Set it from another thread to end the query.
+
     Raises:
-        JobError: The command does not start, does not end, or answers something else.
+        JobError: The command does not start, does not end, is stopped, or answers something else.
     """
-    try:
-        # `doctor` ends with 1 when not even mini can run, and its answer says why: the status is not looked at.
-        done = subprocess.run(
-            [*command, "doctor", "--json"],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=QUERY_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise JobError(f"{command[0]} doctor did not answer within {QUERY_TIMEOUT_S:.0f} s") from error
-    except OSError as error:
-        raise JobError(f"{command[0]} was not found or does not start ({error.strerror})") from error
-    if not done.stdout.strip():
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise JobError(f"{command[0]} doctor failed: {said[-1] if said else f'status {done.returncode}'}")
-    return Capabilities.from_json(done.stdout)
+    stop = stop or threading.Event()
+    process = start_process([*command, "doctor", "--json"], environment)
+    deadline = time.monotonic() + QUERY_TIMEOUT_S
+    while True:
+        try:
+            out, err = process.communicate(timeout=0.1)
+            break
+        except subprocess.TimeoutExpired:
+            if stop.is_set() or time.monotonic() > deadline:
+                signal_group(process.pid, kill=True)
+                process.communicate()
+                why = "was stopped" if stop.is_set() else f"did not answer within {QUERY_TIMEOUT_S:.0f} s"
+                raise JobError(f"{command[0]} doctor {why}") from None
+    # `doctor` ends with 1 when not even mini can run, and its answer says why: the status is not looked at.
+    if not out.strip():
+        said = err.decode(errors="replace").strip().splitlines()
+        raise JobError(f"{command[0]} doctor failed: {said[-1] if said else f'status {process.returncode}'}")
+    return Capabilities.from_json(out)

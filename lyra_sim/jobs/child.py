@@ -5,24 +5,22 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
-from .errors import JobError
 from .messages import MAX_LINE_BYTES, Failure, Message, Progress, Result, parse_line
+from .process import signal_group, start_process
 
 LOG_LINES = 200
 """Lines of the child's other output that are kept, for the message about a crash."""
 
-PIPE_TIMEOUT_S = 2.0
-"""Seconds to wait for the pipes of an ended child; only a process that left its group holds them longer."""
+PIPE_TIMEOUT_S = 30.0
+"""Seconds to wait for the last message of an ended child, should a process that left its group hold the pipes."""
 
-_NEW_GROUP_ON_WINDOWS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+KILL_TIMEOUT_S = 2.0
+"""Seconds that `close` waits for the end of a killed child."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,18 +66,7 @@ class ChildJob:
         self._cancelled = False
         self._last = Progress(stage="", fraction=0.0)
         self._final: Result | Failure | None = None
-        try:
-            self._process = subprocess.Popen(
-                list(command),
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                creationflags=_NEW_GROUP_ON_WINDOWS,
-            )
-        except OSError as error:
-            raise JobError(f"{command[0]} was not found or does not start ({error.strerror})") from error
+        self._process = start_process(command, environment)
         self.pid = self._process.pid
         self._readers = [
             threading.Thread(target=self._read_messages, args=(self._process.stdout,), daemon=True),
@@ -101,23 +88,29 @@ class ChildJob:
         """Cancel if still running, and wait until nothing of the child is left."""
         self.cancel()
         if not self.done.wait(timeout_s):
-            _signal_group(self.pid, kill=True)
-            self.done.wait(PIPE_TIMEOUT_S)
+            signal_group(self.pid, kill=True)
+            self.done.wait(KILL_TIMEOUT_S)
 
     def _end_tree(self) -> None:
-        _signal_group(self.pid, kill=False)
+        signal_group(self.pid, kill=False)
         if not self.done.wait(self._grace_s):
-            _signal_group(self.pid, kill=True)
+            signal_group(self.pid, kill=True)
 
     def _watch(self) -> None:
         status = self._process.wait()
         # Grandchildren would hold the pipes open and the GPU busy.
-        _signal_group(self.pid, kill=True)
-        for reader in self._readers:
-            reader.join(PIPE_TIMEOUT_S)
+        signal_group(self.pid, kill=True)
+        self._drain()
         self.outcome = self._judge(status)
         self._deliver(self.outcome)
         self.done.set()
+
+    def _drain(self) -> None:
+        """Wait until all that the child said is read; its last message is enough."""
+        deadline = time.monotonic() + PIPE_TIMEOUT_S
+        for reader in self._readers:
+            while reader.is_alive() and self._final is None and time.monotonic() < deadline:
+                reader.join(0.05)
 
     def _judge(self, status: int) -> Result | Failure:
         # A scene is moved into place whole before the result is printed, so a result counts even when the
@@ -165,16 +158,3 @@ def _lines(pipe: IO[bytes]) -> Iterator[bytes]:
     with contextlib.suppress(ValueError, OSError), pipe:
         while line := pipe.readline(MAX_LINE_BYTES):
             yield line
-
-
-def _signal_group(pid: int, *, kill: bool) -> None:
-    """End the process group led by `pid`: politely, so that temporary files are removed, or at once."""
-    if sys.platform == "win32":
-        if kill:
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False)
-        else:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.CTRL_BREAK_EVENT)
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL if kill else signal.SIGTERM)

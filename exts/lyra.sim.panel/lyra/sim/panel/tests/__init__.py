@@ -1,0 +1,3 @@
+"""Tests that run inside Kit, with `omni.kit.test`."""
+
+scan_for_test_modules = True
