@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,9 @@ from generator.cameras import invert_rigid, relative_to_first
 from generator.teachers.paths import APART, CLEARANCE
 from generator.teachers.procedural import ProceduralTeacher
 from generator.teachers.quads import QuadScene
-from generator.teachers.teacher import TeacherVideo
+from generator.teachers.teacher import Teacher, TeacherVideo
 from generator.trajectories import SDG_TRAJECTORIES
+from generator.worlds import parse_prompt
 from generator.worlds.world import World
 from lyra_sim.errors import LyraSimError
 
@@ -134,6 +136,28 @@ def test_camera_that_sees_nothing_is_refused() -> None:
     world: World = replace(room, corners=room.corners + np.float32([-20, 0, 0]))
     with pytest.raises(LyraSimError, match="sees nothing"):
         TEACHER.film(world, seed=1)
+
+
+def test_prompt_becomes_a_video_whose_record_says_what_was_understood() -> None:
+    """The teacher builds the world that the words name, and keeps the words in the provenance."""
+    teacher: Teacher = TEACHER
+    steps: list[float] = []
+    spec = parse_prompt("dim warehouse aisle of wonders")
+    video = teacher.imagine(spec, seed=4, progress=lambda fraction, message: steps.append(fraction))
+    assert video.source["kind"] == "warehouse_aisle"
+    assert video.source["prompt"] == "dim warehouse aisle of wonders"
+    assert video.source["exact"] is True
+    assert video.source["ignored"] == ["wonders"]
+    assert len(video.clips) == 6
+    assert steps == sorted(steps)
+    assert steps[-1] <= 1.0
+    json.dumps(video.source)
+
+
+def test_anything_but_a_specification_is_refused() -> None:
+    """A bare string is not a WorldSpec, and the message says what to do."""
+    with pytest.raises(LyraSimError, match="parse_prompt"):
+        TEACHER.imagine("warehouse aisle", seed=1)
 
 
 def test_same_seed_same_bytes_and_another_seed_another_path(video: TeacherVideo) -> None:

@@ -42,10 +42,16 @@ class ProceduralTeacher:
     """Rays per pixel and axis."""
     name: str = field(default="procedural", init=False)
 
-    def imagine(
-        self, conditioning: WorldSpec, *, seed: int, progress: Progress | None = None
-    ) -> TeacherVideo:
-        """Build the world of a specification and film it; see `film`."""
+    def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
+        """Build the world of a `WorldSpec` and film it; see `film`.
+
+        Raises:
+            LyraSimError: The conditioning is not a `WorldSpec`, or `film` fails.
+        """
+        if not isinstance(conditioning, WorldSpec):
+            raise LyraSimError(
+                f"the procedural teacher needs a WorldSpec (see parse_prompt), not a {type(conditioning).__name__}"
+            )
         report = progress or _silent
         report(0.0, f"building a {conditioning.kind.replace('_', ' ')}")
         world = build_world(conditioning, seed=seed)

@@ -22,7 +22,7 @@ class QuadScene:
         self.frames = quad_frames(corners)
         self.bounds = _bounds(corners, self.frames)
         triangles = corners[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
-        self._scene = EmbreeScene()
+        self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, np.ascontiguousarray(triangles, np.float32))
 
     def first_quad(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
