@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def encode_clip(tokenizer: CosmosTokenizer, rgb: np.ndarray) -> torch.Tensor:
     """Return the raw latents (t, C, h, w) of a clip (T, H, W, 3) uint8."""
-    video = torch.from_numpy(np.ascontiguousarray(rgb)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    video = torch.from_numpy(np.array(rgb)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     with torch.inference_mode():
         return tokenizer.encode(video)[0].transpose(0, 1)
 

@@ -4,10 +4,10 @@ from training.stage import LossWeights, Stage
 
 STAGE = Stage(
     name="mini_3_views",
-    steps=600,
+    steps=150,
     learning_rate=2e-4,
     views=(2, 6),
-    targets=4,
+    targets=3,
     prune_ratio=0.8,
     weights=LossWeights(
         mse=5.0, ssim=0.2, depth=0.02, metric_depth=0.2, distance=0.5, colour=0.3, opacity=0.01
