@@ -34,7 +34,7 @@ from lyra_sim.files.ply import write_ply
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
 from lyra_sim.scene import Scene
-from lyra_sim.usd.writer import write_usdz
+from lyra_sim.usd.writer import Target, write_usdz
 
 COLLIDER_STRIDE = 4
 """Every n-th input frame gives a depth map to the collider."""
@@ -51,6 +51,7 @@ class Request:
     seed: int = 0
     size: str = "auto"
     strict: bool = False
+    target: Target = "isaac-6"
     keep: Path | None = None
     ply: Path | None = None
     preview: bool = True
@@ -198,7 +199,7 @@ def write(run: Run, size: Size, video: TeacherVideo, scene: Scene) -> dict[str, 
     with ExitStack() as outputs:
         with run.clock.stage("usd"):
             run.progress.update("usd", 0.0, "writing the USDZ")
-            write_usdz(outputs.enter_context(atomic_path(request.out)), scene)
+            write_usdz(outputs.enter_context(atomic_path(request.out)), scene, target=request.target)
         if request.ply:
             write_ply(outputs.enter_context(atomic_path(request.ply, option="--ply")), scene.gaussians)
             paths["ply"] = str(request.ply.absolute())

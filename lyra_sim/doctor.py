@@ -49,7 +49,7 @@ def examine() -> dict[str, object]:
         "kernels": _kernels(gpu),
         "weights_folder": str(weights_folder()),
         "sizes": {"mini": _mini(), "full": _full(gpu)},
-        "targets": ["isaac-6"],
+        "targets": ["isaac-6", "isaac-5", "both"],
     }
 
 

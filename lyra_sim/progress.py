@@ -63,6 +63,11 @@ class Progress:
             left = "" if eta is None else f", about {eta:.0f} s left"
             self._human(f"[{self.fraction:4.0%}] {stage}: {message} ({elapsed:.0f} s{left})")
 
+    def relay(self, stage: str, fraction: float, message: str) -> None:
+        """Report what another process says: `fraction` (0..1) is already of the whole command."""
+        self._spans[stage] = (fraction, 0.0)
+        self.update(stage, 1.0, message)
+
     def result(self, message: str, **fields: object) -> None:
         """Report success as the last line."""
         if self._mode == "json":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from lyra_sim.atomic import require_parent, require_replaceable_folder
@@ -53,6 +54,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="mini: embedded networks on the CPU; full: published weights on a CUDA GPU; auto: full where it can run",
     )
     parser.add_argument(
+        "--target",
+        choices=("isaac-6", "isaac-5", "both"),
+        default="isaac-6",
+        help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set",
+    )
+    parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep images, depth, cameras, PLY and report there"
     )
     parser.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
@@ -60,6 +67,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
     parser.add_argument(
         "--strict", action="store_true", help="fail when the prompt names no kind of place we know"
+    )
+    parser.add_argument(
+        "--server", metavar="URL", help="let a `lyra-sim serve` make the scene (LYRA_SIM_TOKEN: token)"
     )
     parser.add_argument(
         "--progress",
@@ -75,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(args.progress, STAGE_WEIGHTS)
     args.progress_reporter = progress
     check(args)
+    if args.server:
+        return run_remote(args, progress)
     progress.update("load", 0.0, "loading the networks")
 
     from generator.generate import Request, generate
@@ -84,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         size=args.size,
         strict=args.strict,
+        target=args.target,
         out=args.out,
         keep=args.keep,
         ply=args.ply,
@@ -92,6 +105,31 @@ def run(args: argparse.Namespace) -> int:
     )
     result = generate(request, progress)
     progress.result(**result)
+    return 0
+
+
+def run_remote(args: argparse.Namespace, progress: Progress) -> int:
+    """Let a server make the scene, download it and pass its messages on."""
+    from lyra_sim import jobs
+    from lyra_sim.server.client import generate_remote
+
+    if args.keep or args.ply:
+        raise LyraSimError(
+            "--keep and --ply stay on the machine that generates; leave them out with --server"
+        )
+
+    def show(message: jobs.Message) -> None:
+        if isinstance(message, jobs.Progress):
+            progress.relay(message.stage, message.fraction, message.message)
+
+    request = {"prompt": args.prompt, "seed": args.seed, "size": args.size, "target": args.target}
+    request |= {"collider": not args.no_collider, "strict": args.strict}
+    token = os.environ.get("LYRA_SIM_TOKEN")
+    result = generate_remote(args.server, request, out=args.out, token=token, on_message=show)
+    fields = {
+        name: value for name, value in result.items() if name not in ("type", "stage", "fraction", "message")
+    }
+    progress.result(str(result.get("message", args.out)), **fields)
     return 0
 
 
