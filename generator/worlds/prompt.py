@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 
 from generator.worlds import vocabulary
 from generator.worlds.vocabulary import KINDS, RELATED, SYNONYMS
@@ -58,11 +60,18 @@ class WorldSpec:
             for field in fields(Modifiers)
             if getattr(self.modifiers, field.name) != field.default
         ]
-        name = self.kind.replace("_", " ") + (f" ({', '.join(changed)})" if changed else "")
-        text = f"Building a {name}." if self.exact else (
-            f"No known kind of world is named in {shorten(self.prompt)!r}; building the nearest, a {name}. "
-            f"Known kinds: {', '.join(kind.replace('_', ' ') for kind in KINDS)}."
-        )  # fmt: skip
+        place = self.kind.replace("_", " ")
+        name = f"{'an' if place[0] in 'aeiou' else 'a'} {place}" + (
+            f" ({', '.join(changed)})" if changed else ""
+        )
+        if self.exact:
+            text = f"Building {name}."
+        else:
+            known = ", ".join(kind.replace("_", " ") for kind in KINDS)
+            text = (
+                f"No known kind of world is named in {shorten(self.prompt)!r}; building the nearest, {name}."
+            )
+            text += f" Known kinds: {known}."
         return text + (f" Words without effect: {shorten(', '.join(self.ignored))}." if self.ignored else "")
 
 
@@ -106,24 +115,30 @@ def parse_prompt(prompt: str, *, strict: bool = False) -> WorldSpec:
     )
 
 
-def _unique(words: object) -> tuple[str, ...]:
+def _unique(words: Iterable[str]) -> tuple[str, ...]:
     """Drop repeats, keep the order."""
-    return tuple(dict.fromkeys(words))  # type: ignore[call-overload]
+    return tuple(dict.fromkeys(words))
 
 
 def _find_kind(words: list[str], text: str) -> tuple[str, bool, set[int]]:
     """Return the kind, whether it was named, and the places of the words that decided it."""
-    for table, exact in ((SYNONYMS, True), (RELATED, False)):
-        matches = _phrase_matches(words, table)
+    for exact in (True, False):
+        matches = _phrase_matches(words, _phrases(exact))
         if matches:
             kind, start, length = _head(matches, words)
             return kind, exact, set(range(start, start + length))
     return _most_similar(text), False, set()
 
 
-def _phrase_matches(words: list[str], table: dict[str, tuple[str, ...]]) -> list[tuple[str, int, int]]:
+@cache
+def _phrases(exact: bool) -> dict[tuple[str, ...], str]:
+    """Return the kind of every phrase, as words, that names a kind exactly or only suggests it."""
+    table = SYNONYMS if exact else RELATED
+    return {tuple(phrase.split()): kind for kind, listed in table.items() for phrase in listed}
+
+
+def _phrase_matches(words: list[str], phrases: dict[tuple[str, ...], str]) -> list[tuple[str, int, int]]:
     """Return (kind, first word, number of words) of the longest phrases found, none inside another."""
-    phrases = {tuple(phrase.split()): kind for kind, listed in table.items() for phrase in listed}
     found: list[tuple[str, int, int]] = []
     start = 0
     while start < len(words):
@@ -177,7 +192,7 @@ def _find_modifiers(words: list[str], used: set[int]) -> tuple[Modifiers, set[in
             if word in table and chosen.get(name, table[word]) == table[word]:
                 chosen[name] = table[word]
                 places.add(place)
-    return Modifiers(**chosen), places  # type: ignore[arg-type]
+    return Modifiers(**chosen), places
 
 
 def _most_similar(text: str) -> str:
@@ -190,6 +205,7 @@ def _most_similar(text: str) -> str:
     return max(KINDS, key=score)
 
 
+@lru_cache(maxsize=1024)
 def _trigrams(text: str) -> frozenset[str]:
     """Return the letter triples of a text padded with spaces."""
     padded = "  " + " ".join(re.findall(r"[^\W_]+", text)) + " "

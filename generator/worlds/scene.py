@@ -57,6 +57,7 @@ class Scene:
     """Share of the mean exposure that comes from bounced light."""
     tint: RGB = (1.0, 1.0, 1.0)
     """Colour of the bounced light."""
+    _settled: dict[str, list[RGB]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.accent: RGB = self.colour(*ACCENTS)
@@ -116,6 +117,15 @@ class Scene:
         """Return the colour of the prompt if there is one, else one of the choices."""
         drawn = pick(self.taste, choices)
         return pick(self.taste, (NAMED[self.words.colour],), 0.1) if self.words.colour else drawn
+
+    def settled(self, name: str, choices: tuple[RGB, ...], count: int = 6) -> RGB:
+        """Draw one of the few colours that this world has settled on for a sort of thing.
+
+        Things that come in hundreds, such as cartons, would otherwise each bring a material of their own.
+        """
+        if name not in self._settled:
+            self._settled[name] = [pick(self.taste, choices) for _ in range(count)]
+        return self._settled[name][int(self.rng.integers(count))]
 
     def variant(self) -> int:
         """Draw the pattern of a texture."""

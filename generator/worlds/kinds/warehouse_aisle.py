@@ -113,7 +113,7 @@ def _rack_row(scene: Scene, sign: int, racks: _Racks) -> None:
         frame = scene.add("shelf", (x, near if sign < 0 else far, 0.0), yaw)
         build_rack_bay(frame, levels[1:], bay=racks.bay, top=top, upright=racks.upright, beam=racks.beam)
         if far > 0.4:
-            fill_bay(frame, scene, levels, clear, bay=racks.bay, detail=far < 9.0)
+            fill_bay(frame, scene, levels, clear, bay=racks.bay, detail=far < 6.5)
     last = START if sign > 0 else START + racks.bays * racks.bay
     build_upright(scene.add("shelf", (x, last, 0.0), yaw), top, racks.upright)
 

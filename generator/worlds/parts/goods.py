@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.worlds import textures
-from generator.worlds.colours import NAMED, RGB, pick, shade
+from generator.worlds.colours import NAMED, RGB, shade
 from generator.worlds.mesh import Part
 from generator.worlds.scene import Scene
 
@@ -18,13 +18,14 @@ BOARD: tuple[RGB, ...] = (
 )
 PALLET_WOOD: tuple[RGB, ...] = ((0.66, 0.52, 0.36), (0.58, 0.46, 0.33), (0.72, 0.60, 0.44))
 TAPE: tuple[RGB, ...] = ((0.80, 0.70, 0.50), (0.50, 0.36, 0.22), (0.85, 0.83, 0.78))
+WRAPPING: tuple[RGB, ...] = ((0.80, 0.82, 0.82), (0.62, 0.66, 0.70), (0.70, 0.58, 0.42), (0.30, 0.31, 0.33))
 PALLET_HEIGHT = 0.144
 
 
 def build_pallet(frame: Part, scene: Scene, *, width: float = 1.2, depth: float = 0.8) -> None:
     """Build a pallet of 0.144 m height centred on the frame's origin, boards along x."""
     part = frame.add("pallet")
-    material = textures.wood(pick(scene.rng, PALLET_WOOD, 0.06), int(scene.rng.integers(3)))
+    material = textures.wood(scene.settled("pallet", PALLET_WOOD, 3), 1)
     for y in (-1, 0, 1):
         part.block((0, y * (depth / 2 - 0.05), 0.0), (width, 0.1, 0.022), material, faces="xXyYz")
         for x in (-1, 0, 1):
@@ -40,7 +41,7 @@ def build_carton(frame: Part, size: tuple[float, float, float], scene: Scene, co
     """Build a taped carton standing on the frame's origin; its marked side faces -y."""
     rng, (width, depth, height) = scene.rng, size
     part = frame.add("cardboard_box")
-    part.block((0, 0, 0), size, textures.cardboard(colour, int(rng.integers(2))))
+    part.block((0, 0, 0), size, textures.cardboard(colour, 0))
     tape = textures.plastic(TAPE[int(rng.integers(len(TAPE)))])
     half = min(0.035, 0.16 * width)
     lap = min(0.12, 0.3 * height)
@@ -88,7 +89,7 @@ def build_carton_stack(
     layer = scene.uniform(0.22, 0.42)
     layers = max(1, int(height / layer))
     cell = (width / across, depth / deep)
-    base = pick(rng, BOARD, 0.05)
+    base = scene.settled("carton", BOARD)
     for level in range(layers):
         for i in range(across):
             for j in range(deep):
@@ -98,17 +99,16 @@ def build_carton_stack(
                 spot = ((i + 0.5) * cell[0] - width / 2, (j + 0.5) * cell[1] - depth / 2, level * layer)
                 size = (cell[0] * slack[0], cell[1] * slack[1], layer - 0.004)
                 place = frame.at(spot, scene.normal(0.015))
-                build_carton(place, size, scene, shade(base, (0.93, 1.0, 1.0, 1.06)[int(rng.integers(4))]))
+                build_carton(place, size, scene, shade(base, (0.94, 1.0, 1.0)[int(rng.integers(3))]))
 
 
 def build_wrapped_load(frame: Part, scene: Scene, *, width: float, depth: float, height: float) -> None:
     """Stand a load wrapped in film or sacking on the origin: one chamfered block with straps."""
-    rng = scene.rng
     part = frame.add("cardboard_box")
-    cover = pick(rng, ((0.80, 0.82, 0.82), (0.62, 0.66, 0.70), (0.70, 0.58, 0.42), (0.30, 0.31, 0.33)))
+    cover = scene.settled("wrapping", WRAPPING, 4)
     low, high = (-width / 2, -depth / 2, 0.0), (width / 2, depth / 2, height)
-    part.cushion(low, high, textures.fabric(cover, scene.variant()), bevel=0.05)
-    strap = textures.plastic(pick(rng, (NAMED["black"], NAMED["blue"], NAMED["white"])))
+    part.cushion(low, high, textures.fabric(cover, 1), bevel=0.05)
+    strap = textures.plastic(scene.settled("strap", (NAMED["black"], NAMED["blue"], NAMED["white"]), 2))
     for x in (-0.25, 0.25):
         part.block((x * width, 0, 0), (0.04, depth + 0.008, height + 0.004), strap, faces="yYZ")
 
@@ -137,12 +137,11 @@ def build_drum(
     r, h = radius, height
     profile = [
         (r, 0),
-        (r, 0.32 * h),
-        (r * 1.04, 0.34 * h),
-        (r, 0.36 * h),
-        (r, 0.65 * h),
-        (r * 1.04, 0.67 * h),
-        (r, 0.69 * h),
+        (r, 0.31 * h),
+        (1.04 * r, 0.34 * h),
+        (r, 0.37 * h),
+        (r, 0.66 * h),
+        (1.04 * r, 0.69 * h),
         (r, h),
     ]
-    part.turned(profile, textures.enamel(colour, variant), sides=14)
+    part.turned(profile, textures.enamel(colour, variant), sides=12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.worlds import textures
-from generator.worlds.colours import RGB, pick
+from generator.worlds.colours import RGB
 from generator.worlds.mesh import Part
 from generator.worlds.parts.goods import (
     PALLET_HEIGHT,
@@ -102,7 +102,9 @@ def build_load(frame: Part, scene: Scene, *, width: float, depth: float, room: f
 
 def _crate_stack(frame: Part, scene: Scene, width: float, depth: float, height: float) -> None:
     """Stack crates of one colour two abreast."""
-    colour: RGB = pick(scene.rng, (scene.accent, (0.35, 0.37, 0.40), (0.75, 0.2, 0.15), (0.16, 0.4, 0.3)))
+    colour: RGB = scene.settled(
+        "crate", (scene.accent, (0.35, 0.37, 0.40), (0.75, 0.2, 0.15), (0.16, 0.4, 0.3)), 4
+    )
     for level in range(max(1, int(height / 0.3))):
         for x in (-0.25, 0.25):
             build_crate(frame.at((x * width, 0, 0.3 * level)), (width * 0.48, depth, 0.29), colour)
@@ -110,7 +112,7 @@ def _crate_stack(frame: Part, scene: Scene, width: float, depth: float, height: 
 
 def _drums(frame: Part, scene: Scene, width: float, depth: float) -> None:
     """Stand two or four drums on a pallet."""
-    colour = pick(scene.rng, (scene.accent, (0.16, 0.3, 0.5), (0.3, 0.32, 0.33)))
+    colour = scene.settled("drum", (scene.accent, (0.16, 0.3, 0.5), (0.3, 0.32, 0.33)), 3)
     radius = min(width, depth) / 4.3
     for x, y in np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)]) * (width / 4, depth / 4):
-        build_drum(frame.at((x, y, 0)), colour, scene.variant(), radius=radius, height=0.82)
+        build_drum(frame.at((x, y, 0)), colour, 1, radius=radius, height=0.82)
