@@ -1,7 +1,7 @@
 """Time the tokenizer's CPU path against the stock diffusers forward: `python -m benchmarks.tokenizer`.
 
-One 17x176x320 clip per call; both paths take turns in one run, and the median counts, so that what else the machine
-does weighs on both. A training step is forward and backward on a 17x96x128 crop.
+One 17x176x320 clip per call; both paths take turns in one run, and the median of the processor time counts, so that
+what else the machine does weighs little and on both. A training step is forward and backward on a 17x96x128 crop.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 
 def clock(call: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
-    began = time.perf_counter()
+    """Return the processor time of a call [s], over all threads."""
+    began = time.process_time()
     call()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def compare(stock: Callable[[], object], fast: Callable[[], object], rounds: int) -> dict[str, float]:
-    """Return the median seconds of both and their ratio."""
+    """Return the median processor time [s] of both and their ratio."""
     fast()
     seconds = [(clock(stock), clock(fast)) for _ in range(rounds)]
     slow, quick = (statistics.median(column) for column in zip(*seconds, strict=True))
