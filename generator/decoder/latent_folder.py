@@ -181,13 +181,15 @@ def _read_safetensors(path: Path) -> tuple[Tensor, bool]:
 
 def _read_pickle(path: Path) -> Tensor:
     """Return the numpy array or tensor of a torch-written pickle, admitting nothing else."""
+    # numpy moved this function between its versions, and pickles hold either name.
+    reconstruct = np.zeros(0).__reduce__()[0]
     array_types: list[Any] = [
         np.ndarray,
         np.dtype,
         type(np.dtype(np.float32)),
         type(np.dtype(np.float16)),
-        (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
-        (np._core.multiarray._reconstruct, "numpy._core.multiarray._reconstruct"),
+        (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
     ]
     try:
         # torch warns about pickle protocols other than its own before it refuses or reads the file.
