@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from generator.parity import gen3c_geometry, lyra_geometry, lyra_model, lyra_parts  # noqa: F401  (importing registers the checks)
+from generator.parity import gen3c_geometry, gen3c_model, lyra_geometry, lyra_model, lyra_parts  # noqa: F401  (importing registers the checks)
 from generator.parity.registry import FolderResult, check_folder
 from lyra_sim.errors import LyraSimError
 
