@@ -33,15 +33,15 @@ def build_world(spec: WorldSpec, *, seed: int) -> World:
 
 def _assemble(kind: str, scene: Scene, viewpoint: Viewpoint) -> World:
     """Return the world with its lights still relative."""
-    mesh = scene.mesh
+    corners, uv_offset, material, instance = scene.mesh.assemble()
     return World(
         kind=kind,
-        corners=np.concatenate(mesh.corners).astype(np.float32),
-        uv_offset=np.concatenate(mesh.uv_offset).astype(np.float32),
-        material=np.concatenate(mesh.material),
-        instance=np.concatenate(mesh.instance),
-        materials=tuple(mesh.materials),
-        instances=tuple(mesh.instances),
+        corners=corners,
+        uv_offset=uv_offset,
+        material=material,
+        instance=instance,
+        materials=tuple(scene.mesh.materials),
+        instances=tuple(scene.mesh.instances),
         lights=(),
         ambient=np.zeros(3),
         c2w=camera_pose(viewpoint),

@@ -33,6 +33,8 @@ def _cube(faces: str) -> np.ndarray:
 
 def yaw_matrix(yaw: float) -> np.ndarray:
     """Return the rotation about +z by `yaw` [rad], (3, 3)."""
+    if yaw == 0.0:
+        return np.eye(3)
     cosine, sine = np.cos(yaw), np.sin(yaw)
     return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
@@ -48,14 +50,23 @@ class Emitter:
     material: int
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Hold quads of one instance and material in a local frame until the mesh is assembled."""
+
+    corners: np.ndarray
+    rotation: np.ndarray
+    origin: np.ndarray
+    instance: int
+    material: int
+    uv: np.ndarray | None
+
+
 @dataclass
 class Mesh:
     """Collect the quads, materials, instances and lights of one world."""
 
-    corners: list[np.ndarray] = field(default_factory=list)
-    uv_offset: list[np.ndarray] = field(default_factory=list)
-    material: list[np.ndarray] = field(default_factory=list)
-    instance: list[np.ndarray] = field(default_factory=list)
+    _batches: list[_Batch] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     instances: list[Instance] = field(default_factory=list)
     emitters: list[Emitter] = field(default_factory=list)
@@ -74,6 +85,30 @@ class Mesh:
     def frame(self, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> Part:
         """Return a frame to place objects in; geometry needs an instance, see `Part.add`."""
         return Part(self, -1, np.asarray(at, np.float64), yaw_matrix(yaw))
+
+    def assemble(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return corners (Q, 4, 3) and texture offsets (Q, 2) [m], material and instance index (Q,), world frame."""
+        batches = self._batches
+        counts = [len(batch.corners) for batch in batches]
+
+        def per_quad(values: list) -> np.ndarray:
+            return np.repeat(np.array(values), counts, axis=0)
+
+        material = per_quad([batch.material for batch in batches]).astype(np.int32)
+        instance = per_quad([batch.instance for batch in batches]).astype(np.int32)
+        local = np.concatenate([batch.corners for batch in batches])
+        rotation = per_quad([batch.rotation for batch in batches])
+        corners = np.einsum("qcx,qyx->qcy", local, rotation)
+        corners += per_quad([batch.origin for batch in batches])[:, None]
+        grain = np.array([finish.grain for finish in self.materials])[material]
+        corners[grain] = _along_grain(corners[grain])
+        # Without a given offset the texture starts anywhere, but at the same place all over an instance.
+        tile = np.array([finish.tile_size for finish in self.materials])[material]
+        offset = (instance[:, None] * np.array([0.61803, 0.41421])) % 1.0 * tile[:, None]
+        given = np.repeat([batch.uv is not None for batch in batches], counts)
+        if given.any():
+            offset[given] = np.concatenate([batch.uv for batch in batches if batch.uv is not None])
+        return corners.astype(np.float32), offset.astype(np.float32), material, instance
 
     def material_index(self, material: Material) -> int:
         """Return the index of a material, adding it at first use; the name is its identity."""
@@ -112,17 +147,9 @@ class Part:
     def quads(self, corners: np.ndarray, material: Material, *, uv: np.ndarray | None = None) -> None:
         """Add quads (N, 4, 3), counter-clockwise from outside; without `uv` the texture starts anywhere."""
         assert self.index >= 0, "geometry needs an instance: call add(label) on the frame first"
-        placed = np.asarray(corners, np.float64)
-        if material.grain:
-            placed = _along_grain(placed)
-        count = len(placed)
-        if uv is None:
-            start = (self.index * np.array([0.61803, 0.41421])) % 1.0 * material.tile_size
-            uv = np.broadcast_to(start, (count, 2))
-        self.mesh.corners.append(self.to_world(placed))
-        self.mesh.uv_offset.append(np.asarray(uv, np.float64))
-        self.mesh.material.append(np.full(count, self.mesh.material_index(material), np.int32))
-        self.mesh.instance.append(np.full(count, self.index, np.int32))
+        index = self.mesh.material_index(material)
+        batch = _Batch(np.asarray(corners, np.float64), self.rotation, self.origin, self.index, index, uv)
+        self.mesh._batches.append(batch)
 
     def sheet(self, corners: np.ndarray, material: Material, *, thickness: float = 0.004) -> None:
         """Add thin quads that are seen from both sides, such as leaves and cloth: two faces `thickness` [m] apart."""

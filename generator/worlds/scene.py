@@ -147,7 +147,7 @@ class Scene:
         material = self.words.material
         if material == "wood":
             return textures.planks(_stained(pick(self.taste, WOODS), tint, 0.3), self.variant())
-        if material in ("concrete", "tile", "carpet", "brick"):
+        if material in ("concrete", "tile", "carpet"):
             return self._worded(tint) or drawn
         return drawn
 

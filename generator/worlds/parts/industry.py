@@ -99,7 +99,7 @@ def load_conveyor(belt: Part, scene: Scene, *, length: float) -> None:
     rng = scene.rng
     sort, colour = rng.integers(3), pick(rng, (scene.accent, NAMED["blue"], NAMED["grey"]))
     for x in np.arange(-length / 2 + 0.4, length / 2 - 0.3, 0.7):
-        if rng.random() > 0.25 + 0.6 * scene.clutter:
+        if scene.clutter == 0.0 or rng.random() > 0.25 + 0.6 * scene.clutter:
             continue
         place = belt.at((float(x + rng.uniform(-0.1, 0.1)), 0, 0), scene.normal(0.1))
         if sort == 0:
