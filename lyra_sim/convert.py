@@ -58,6 +58,8 @@ class ConvertConfig:
     """Whether to leave out Gaussians that float where nothing is."""
     collider: str = "auto"
     """`auto` (the input's, else fused from the splats' depth), `world` (the input's exact one), `none` or a file."""
+    collider_voxel: float = 0.04
+    """Distance between samples of the distance field that a collider is fused in [m]."""
     collider_faces: int = 50_000
     """Most faces of a fused collider."""
     collider_approximation: str = "none"
@@ -192,6 +194,8 @@ def _check(destination: Path, config: ConvertConfig) -> None:
         raise LyraSimError(
             f"--collider-approx {config.collider_approximation}: known are {', '.join(APPROXIMATIONS)}"
         )
+    if not 0.005 <= config.collider_voxel <= 1:
+        raise LyraSimError(f"--collider-voxel {config.collider_voxel}: must be between 0.005 and 1 m")
     if config.collider_faces < 100:
         raise LyraSimError(f"--collider-faces {config.collider_faces}: must be 100 or more")
     for axis in config.up_axis or ():
@@ -251,6 +255,6 @@ def _with_collider(
         notes.append(
             f"The collider has no closed floor at z = 0 ({where}); try --level, --up-axis or --scale."
         )
-    fused = ColliderConfig(faces=config.collider_faces, floor=flat)
+    fused = ColliderConfig(voxel=config.collider_voxel, faces=config.collider_faces, floor=flat)
     mesh, report = fuse_depth(depth, alpha, c2w, intrinsics, config=fused)
     return replace(scene, collider=mesh, collider_kind="fused"), report

@@ -126,20 +126,26 @@ def test_damaged_files_give_one_line(tmp_path: Path, damage: object, words: str)
     assert str(path) in str(error.value)
 
 
+@pytest.fixture(scope="module")
+def ply_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ply")
+    _valid_bytes(folder)
+    return folder
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_bytes_read_or_say_why(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_bytes_read_or_say_why(ply_folder: Path, data: st.DataObject) -> None:
     """Changed, cut and invented bytes either read as Gaussians or raise our error, nothing else."""
-    folder = tmp_path_factory.mktemp("fuzz")
-    content = bytearray(_valid_bytes(folder))
+    content = bytearray((ply_folder / "valid.ply").read_bytes())
     for _ in range(data.draw(st.integers(0, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)))]
-    (folder / "fuzzed.ply").write_bytes(content)
+    (ply_folder / "fuzzed.ply").write_bytes(content)
     try:
-        read_ply(folder / "fuzzed.ply")
+        read_ply(ply_folder / "fuzzed.ply")
     except LyraSimError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def find_floor(
         max_tilt: Largest angle [degrees] between `up` and the normal.
 
     Returns:
-        The plane, or None when no plane holds at least 2% of the points.
+        The plane, or None when no plane holds clearly more points than chance would put there.
     """
     up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
     points = points[:: max(1, len(points) // 60_000)].astype(np.float64)
@@ -51,7 +51,10 @@ def find_floor(
     candidates.append((up, _lowest_mode(points @ up, tolerance)))
     scored = [(float((np.abs(points @ n - h) < tolerance).mean()), n, h) for n, h in candidates]
     best = max(s for s, _, _ in scored)
-    if best < 0.02:
+    low, high = np.percentile(points @ up, [1, 99])
+    # Points that fill the space evenly put this share into any slab as thick as the tolerance.
+    by_chance = 2 * tolerance / max(high - low, 1e-9)
+    if best < max(0.02, min(1.8 * by_chance, 0.5)):
         return None
     # A table or a shelf may hold more points than the floor seen between them, but lies higher.
     centre = np.median(points, axis=0)

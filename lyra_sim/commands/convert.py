@@ -65,6 +65,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="auto|world|none|MESH",
         help="auto: the input's, else fused from splat depth; world: the input's exact one; MESH: .glb, .obj (auto)",
     )
+    parser.add_argument(
+        "--collider-voxel",
+        type=float,
+        default=0.04,
+        metavar="METRES",
+        help="resolution of a fused collider (0.04)",
+    )
     parser.add_argument("--collider-faces", type=int, default=50_000, metavar="N", help="most faces (50000)")
     parser.add_argument(
         "--collider-approx",
@@ -95,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         sh_degree=args.sh_degree,
         drop_floaters=args.drop_floaters,
         collider=args.collider,
+        collider_voxel=args.collider_voxel,
         collider_faces=args.collider_faces,
         collider_approximation=args.collider_approx,
         labels=args.labels,

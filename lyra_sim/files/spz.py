@@ -50,6 +50,8 @@ def read_spz(path: str | Path) -> Gaussians:
                 raise LyraSimError(
                     f"{path} has SH degree {degree} and {bits} fractional bits, which is no SPZ file"
                 )
+            if not count:
+                raise LyraSimError(f"{path} holds no Gaussians")
             expected = count * (19 + (version == 3) + 3 * _SH_DIMENSION[degree])
             if expected > max(size, 4096) * MAX_RATIO:
                 raise LyraSimError(f"{path} is cut short: {size} bytes cannot hold {count} Gaussians")

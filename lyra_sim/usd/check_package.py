@@ -17,26 +17,41 @@ def check_package(path: Path) -> list[zipfile.ZipInfo]:
 
     Raises:
         LyraSimError: The file is no zip, or holds compressed or encrypted members (the format allows neither, and
-            a compressed one may inflate without end), links, names that leave the package, the same name twice,
-            members that reach past the file, or no USD layer first.
+            a compressed one may inflate without end), links, names that leave the package, a name twice, members
+            that overlap, reach past the file or differ from their checksum, or no USD layer first.
     """
     try:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as package:
             members = package.infolist()
+            _check_members(path, members, size)
+            for member in members:
+                _check_sum(package, member)
     except OSError as error:
         raise LyraSimError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise LyraSimError(f"{path} is not a USDZ package ({error})") from error
+    except (zipfile.BadZipFile, ValueError, RuntimeError, EOFError) as error:
+        raise LyraSimError(f"{path} is damaged or not a USDZ package ({error})") from error
+    return members
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
     if not members or len(members) > MAX_MEMBERS:
         raise LyraSimError(f"{path} holds {len(members)} members; a scene has between 1 and {MAX_MEMBERS}")
     for member in members:
         _check_member(path, member, size)
+    if sum(m.file_size for m in members) > size:
+        raise LyraSimError(f"{path} holds members that overlap")
     if len({m.filename for m in members}) != len(members):
         raise LyraSimError(f"{path} holds a member twice")
     if Path(members[0].filename).suffix.lower() not in (".usd", ".usda", ".usdc"):
         raise LyraSimError(f"{path} does not begin with a USD layer but with {members[0].filename[:60]!r}")
-    return members
+
+
+def _check_sum(package: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Read a member through, which compares its checksum."""
+    with package.open(member) as file:
+        while file.read(1 << 22):
+            pass
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo, size: int) -> None:

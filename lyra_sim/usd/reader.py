@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pxr import Sdf, Tf, Usd, UsdGeom
+from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
 from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
@@ -56,10 +56,7 @@ def read_usd_contents(path: str | Path) -> UsdContents:
     """
     path = Path(path)
     with open_stage(path) as stage:
-        try:
-            return _read_stage(stage, path)
-        except Tf.ErrorException as error:
-            raise _damaged(path, error) from error
+        return _read_stage(stage, path)
 
 
 @contextmanager
@@ -71,20 +68,25 @@ def open_stage(path: Path) -> Iterator[Usd.Stage]:
         raise LyraSimError(f"cannot read {path}: there is no such file")
     if path.suffix.lower() == ".usdz":
         check_package(path)
+    # USD reports damage on stderr as well, many lines of it; the delegate keeps that from people.
+    delegate = UsdUtils.CoalescingDiagnosticDelegate()
     try:
         layer = Sdf.Layer.FindOrOpen(str(path))
         if layer is None:
             raise LyraSimError(f"{path} is not a USD file or is damaged")
         _check_references(layer, path)
-        stage = Usd.Stage.Open(layer)
-    except Tf.ErrorException as error:
+        yield Usd.Stage.Open(layer)
+    # Attributes of a wrong type and names that are no text are damage too.
+    except (Tf.ErrorException, UnicodeError, TypeError, ValueError, MemoryError) as error:
         raise _damaged(path, error) from error
-    yield stage
+    finally:
+        delegate.TakeUncoalescedDiagnostics()
 
 
 def _damaged(path: Path, error: Exception) -> LyraSimError:
     reason = re.search(r": '([^']{1,120})", str(error))
-    return LyraSimError(f"{path} is damaged ({reason[1] if reason else 'USD could not read it'})")
+    text = reason[1] if reason else f"{type(error).__name__}: {str(error).strip()[:80]}"
+    return LyraSimError(f"{path} is damaged ({text})")
 
 
 def _check_references(root: Sdf.Layer, path: Path) -> None:
@@ -97,7 +99,7 @@ def _check_references(root: Sdf.Layer, path: Path) -> None:
         for reference in layer.GetCompositionAssetDependencies():
             target = layer.ComputeAbsolutePath(reference)
             if not target.startswith(inside) or ".." in target:
-                raise LyraSimError(f"{path} refers to a file outside itself: {reference[:80]!r}")
+                raise LyraSimError(f"{path} refers to a file that is missing or outside itself: {reference[:80]!r}")
             if target not in seen:
                 seen.add(target)
                 found = Sdf.Layer.FindOrOpen(target)
