@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import sys
 import tomllib
 import types
-import unittest
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,7 +259,8 @@ def _modules(kit: FakeKit) -> dict[str, types.ModuleType]:
         "omni.kit.undo": {"group": kit.group, "undo": kit.undo},
         "omni.kit.menu": {},
         "omni.kit.menu.utils": {},
-        "omni.kit.test": {"AsyncTestCase": unittest.IsolatedAsyncioTestCase},
+        "omni.kit.test": {"AsyncTestCase": type("AsyncTestCase", (), {})},
+        "omni.kit.ui_test": {"menu_click": _menu_click(kit), "find": _find(kit)},
         "omni.kit.window": {},
         "omni.kit.window.filepicker": {"FilePickerDialog": _dialog_class(kit)},
         "omni.kit.clipboard": {"copy": lambda text: setattr(kit, "clipboard", text)},
@@ -287,6 +288,24 @@ def _modules(kit: FakeKit) -> dict[str, types.ModuleType]:
         if parent:
             setattr(modules[parent], leaf, module)
     return modules
+
+
+def _menu_click(kit: FakeKit) -> Callable:
+    async def menu_click(path: str) -> None:
+        kit.actions[kit.menu[path]]()
+        await kit.next_update()
+
+    return menu_click
+
+
+def _find(kit: FakeKit) -> Callable:
+    def find(query: str) -> object:
+        match = re.fullmatch(r"(.+)//Frame/\*\*/(\w+)\[\*\]\.text=='(.+)'", query)
+        assert match is not None, query
+        assert any(window.title == match[1] for window in kit.windows)
+        return types.SimpleNamespace(widget=kit.find(match[2], text=match[3]))
+
+    return find
 
 
 def _nvidia_setup(kit: FakeKit) -> Callable:
@@ -353,6 +372,9 @@ class _Timeline(Strict):
     def play(self) -> None:
         self._kit.playing = True
 
+    def stop(self) -> None:
+        self._kit.playing = False
+
 
 class _Context(Strict):
     def __init__(self, kit: FakeKit) -> None:
@@ -364,10 +386,13 @@ class _Context(Strict):
     def has_pending_edit(self) -> bool:
         return self._kit.unsaved
 
+    def new_stage(self) -> bool:
+        self._kit.stage = Usd.Stage.CreateInMemory()
+        return True
+
     async def new_stage_async(self) -> tuple[bool, str]:
         await self._kit.next_update()
-        self._kit.stage = Usd.Stage.CreateInMemory()
-        return True, ""
+        return self.new_stage(), ""
 
 
 def _next_free_path(stage: Usd.Stage, path: str, prepend_default_prim: bool) -> str:

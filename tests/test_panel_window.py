@@ -186,7 +186,7 @@ def test_it_works_without_the_optional_extensions(tmp_path, scene):
         driver = Driver(kit, tmp_path / "out").open()
         driver.generate("warehouse")
         assert "Loaded at /World/LyraScene" in kit.texts()
-        driver.click("Copy command line")
+        driver.click("Copy command")
         assert "no clipboard" in kit.texts()
         driver.panel.on_pick_file()
         assert "no file dialog" in kit.texts()
@@ -581,7 +581,7 @@ def test_the_history_lists_loads_and_copies(driver, monkeypatch):
     texts = driver.kit.texts()
     assert texts.index("second one") < texts.index("first one")
     assert len(driver.kit.find_all("Image")) == 2
-    driver.kit.find_all("Button", text="Copy command line")[1]._click()
+    driver.kit.find_all("Button", text="Copy command")[1]._click()
     assert driver.kit.clipboard.startswith("lyra-sim gen --out")
     assert driver.kit.clipboard.endswith("-- 'first one'")
     opened = []

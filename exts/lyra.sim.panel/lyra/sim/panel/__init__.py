@@ -9,11 +9,10 @@ from .form import Form
 from .session import Session
 
 try:
-    import omni.ext as _omni_ext
-except ImportError:
-    _omni_ext = None
-
-if _omni_ext is not None:
     from .extension import LyraPanelExtension as LyraPanelExtension
+except ImportError as error:
+    # No Kit here, or a Kit without windows, as standalone scripts start it.
+    if (error.name or "").partition(".")[0] not in ("carb", "omni"):
+        raise
 
 __all__ = ["Form", "Session"]

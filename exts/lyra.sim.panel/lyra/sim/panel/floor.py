@@ -38,6 +38,29 @@ def collision_triangles(root: Usd.Prim) -> np.ndarray:
     return np.concatenate(pieces)
 
 
+class Surface:
+    """Triangles that can be asked for their heights quickly."""
+
+    def __init__(self, triangles: np.ndarray) -> None:
+        """Take triangles in a frame with Z up [m], (T, 3, 3)."""
+        self._triangles = triangles
+        self._low, self._high = triangles[..., :2].min(1).T, triangles[..., :2].max(1).T
+        self.low, self.high = self._low.min(1), self._high.max(1)
+
+    def heights_at(self, place: np.ndarray) -> np.ndarray:
+        """Return where the vertical line through a place (x, y) meets the triangles, lowest first [m]."""
+        (x, y), (low_x, low_y), (high_x, high_y) = place, self._low, self._high
+        near = np.flatnonzero((low_x <= x) & (high_x >= x) & (low_y <= y) & (high_y >= y))
+        a, b, c = np.moveaxis(self._triangles[near], 1, 0)
+        ab, ac, ap = b - a, c - a, place - a[:, :2]
+        area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v = (ap[:, 0] * ac[:, 1] - ap[:, 1] * ac[:, 0]) / area
+            w = (ab[:, 0] * ap[:, 1] - ab[:, 1] * ap[:, 0]) / area
+        inside = (v >= 0) & (w >= 0) & (v + w <= 1)  # False for vertical triangles, whose area is zero
+        return np.sort(a[inside, 2] + v[inside] * ab[inside, 2] + w[inside] * ac[inside, 2])
+
+
 def free_spot(triangles: np.ndarray, *, radius: float, height: float) -> np.ndarray | None:
     """Return a point on the floor over which a ball can fall freely, nearest to the middle; None if there is none.
 
@@ -48,38 +71,25 @@ def free_spot(triangles: np.ndarray, *, radius: float, height: float) -> np.ndar
     """
     if not len(triangles):
         return None
-    low, high = triangles[..., :2].min((0, 1)), triangles[..., :2].max((0, 1))
+    surface = Surface(triangles)
     steps = (np.arange(GRID) + 0.5) / GRID
-    places = low + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) * (high - low)
-    places = places[np.argsort(np.linalg.norm(places - (low + high) / 2, axis=1), kind="stable")]
-    hits = [heights_at(triangles, place) for place in places]
-    lowest = [column[0] for column in hits if len(column)]
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    grid = grid[np.argsort(np.linalg.norm(grid - 0.5, axis=1), kind="stable")]
+    places = surface.low + grid * (surface.high - surface.low)
+    columns = [surface.heights_at(place) for place in places]
+    lowest = [column[0] for column in columns if len(column)]
     if not lowest:
         return None
     floor = float(np.median(lowest))
-    for place, column in zip(places, hits, strict=True):
-        if len(column) and _is_free(triangles, place, floor, radius=radius, height=height):
+    for place, column in zip(places, columns, strict=True):
+        if len(column) and _is_free(surface, place, floor, radius=radius, height=height):
             return np.array([*place, column[0]])
     return None
 
 
-def heights_at(triangles: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Return where the vertical line through a place meets the triangles, lowest first [m]."""
-    corners = triangles[..., :2] - place
-    near = (corners.min(1) <= 0).all(1) & (corners.max(1) >= 0).all(1)
-    a, b, c = np.moveaxis(triangles[near], 1, 0)
-    ab, ac, ap = b - a, c - a, place - a[:, :2]
-    area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        v = (ap[:, 0] * ac[:, 1] - ap[:, 1] * ac[:, 0]) / area
-        w = (ab[:, 0] * ap[:, 1] - ab[:, 1] * ap[:, 0]) / area
-    inside = (v >= 0) & (w >= 0) & (v + w <= 1)  # False for vertical triangles, whose area is zero
-    return np.sort(a[inside, 2] + v[inside] * ab[inside, 2] + w[inside] * ac[inside, 2])
-
-
-def _is_free(triangles: np.ndarray, place: np.ndarray, floor: float, *, radius: float, height: float) -> bool:
+def _is_free(surface: Surface, place: np.ndarray, floor: float, *, radius: float, height: float) -> bool:
     for offset in _RING * radius:
-        column = heights_at(triangles, place + offset) - floor
+        column = surface.heights_at(place + offset) - floor
         if not len(column) or abs(column[0]) > FLOOR_TOLERANCE_M:
             return False
         if ((column > FLOOR_TOLERANCE_M) & (column < height + radius)).any():

@@ -144,7 +144,7 @@ def pick_file(
         if name:
             picked(f"{(directory or '').rstrip('/')}/{name}")
 
-    dialog = FilePickerDialog(
+    dialog: FilePickerDialog = FilePickerDialog(
         title,
         apply_button_label="Choose",
         click_apply_handler=apply,

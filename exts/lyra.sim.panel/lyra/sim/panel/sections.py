@@ -65,11 +65,12 @@ def _build_options(panel: Panel) -> None:
         choice_row("Device", fields.device, DEVICE_NAMES)
         note("GPU memory is shared with the renderer of this simulator")
     reason = reasons.get("trajectories")
-    with ui.HStack(height=ROW_HEIGHT, spacing=SPACING):
-        label("Trajectories")
-        for name in TRAJECTORIES:
-            switch(name.replace("_", " "), fields.trajectories[name], reason=reason)
-        ui.Spacer()
+    for title, names in (("Trajectories", TRAJECTORIES[:3]), ("", TRAJECTORIES[3:])):
+        with ui.HStack(height=ROW_HEIGHT, spacing=SPACING):
+            label(title)
+            for name in names:
+                switch(name.replace("_", " "), fields.trajectories[name], reason=reason)
+            ui.Spacer()
     if reason:
         note(reason)
     choice_row(
@@ -113,7 +114,7 @@ def _build_entry(panel: Panel, entry: Entry) -> None:
                 why = "" if there else "The file is no longer there"
                 ui.Button("Load again", enabled=there, clicked_fn=partial(panel.on_load, entry), tooltip=why)
                 ui.Button("Show folder", clicked_fn=partial(panel.on_show_folder, entry))
-                ui.Button("Copy command line", clicked_fn=partial(panel.on_copy_command, entry))
+                ui.Button("Copy command", clicked_fn=partial(panel.on_copy_command, entry))
 
 
 def build_settings(panel: Panel) -> None:
