@@ -10,6 +10,6 @@ STAGE = Stage(
     targets=3,
     prune_ratio=0.8,
     weights=LossWeights(
-        mse=5.0, ssim=0.2, depth=0.02, metric_depth=0.2, distance=0.5, colour=0.3, opacity=0.01
+        mse=10.0, ssim=0.2, depth=0.02, metric_depth=0.2, distance=0.5, colour=0.3, opacity=0.01
     ),
 )
