@@ -1,18 +1,20 @@
 """Time the procedural teacher on one core: where the seconds of one scene's film go.
 
-Run `python -m benchmarks.teacher [KIND ...]`. For every kind it films seed 0 at 176x320 (six clips of 17
-frames and 12 held-out cameras) and prints processor seconds per part with their shares. The last column
-relates the whole to the bare Embree search of the same primary rays in the same run, a figure that machines
-share where seconds differ.
+Run `python -m benchmarks.teacher [KIND ...] [--out benchmarks/results/teacher.md]`. For every kind it films
+seed 0 at 176x320 (six clips of 17 frames and 12 held-out cameras) and prints processor seconds per part with
+their shares. The last column relates the whole to the bare Embree search of the same primary rays in the same
+run, a figure that machines share where seconds differ.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -52,7 +54,7 @@ def film(world: World, teacher: ProceduralTeacher, watch: Stopwatch) -> float:
     bake, shade, first_quad = raycast.bake, raycast.shade, QuadScene.first_quad
     try:
         raycast.bake = watch.wrap("bake", bake)
-        raycast.shade = watch.wrap("shade", shade)
+        raycast.shade = watch.wrap("shade", shade)  # type: ignore[assignment]
         QuadScene.first_quad = watch.wrap("rays", first_quad)  # type: ignore[method-assign]
         start = time.process_time()
         teacher.film(world, seed=0)
@@ -82,19 +84,26 @@ def main() -> None:
     parser.add_argument(
         "kinds", nargs="*", default=list(KINDS), metavar="KIND", help="kinds of world (default: all)"
     )
-    kinds = parser.parse_args().kinds
+    parser.add_argument("--out", type=Path, help="also write the table to this Markdown file")
+    arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     numba.set_num_threads(1)
     teacher = ProceduralTeacher()
     # Load (or compile) the kernels before anything is timed.
     small = ProceduralTeacher(height=16, width=32, frames=2, held_out=0)
-    small.film(build_world(parse_prompt(kinds[0].replace("_", " ")), seed=0), seed=0)
+    small.film(build_world(parse_prompt(arguments.kinds[0].replace("_", " ")), seed=0), seed=0)
     heads = " ".join(f"{part + ' [s]':>11}" for part in PARTS)
-    sys.stdout.write(f"{'kind':16} {'quads':>6} {heads} {'all [s]':>7} {'Mray/s':>8} {'all/rays':>8}\n")
-    for kind in kinds:
-        sys.stdout.write(measure(kind, teacher) + "\n")
+    rows = [f"{'kind':16} {'quads':>6} {heads} {'all [s]':>7} {'Mray/s':>8} {'all/rays':>8}"]
+    sys.stdout.write(rows[0] + "\n")
+    for kind in arguments.kinds:
+        rows.append(measure(kind, teacher))
+        sys.stdout.write(rows[-1] + "\n")
         sys.stdout.flush()
+    if arguments.out:
+        machine = f"Processor seconds on one core; {platform.machine()}, Python {platform.python_version()}, 176x320."
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text("\n".join([machine, "", "```", *rows, "```", ""]))
 
 
 if __name__ == "__main__":
