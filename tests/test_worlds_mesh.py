@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from generator.worlds import textures
-from generator.worlds.mesh import Mesh, Part, polygon_quads
+from generator.worlds.mesh import Mesh, Part
 from generator.worlds.patterns import SIZE
+from generator.worlds.shapes import polygon_quads
 
 PAINT = textures.paint((0.5, 0.5, 0.5))
 

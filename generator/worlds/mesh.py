@@ -4,39 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from generator.worlds.labels import LABELS
+from generator.worlds.shapes import (
+    along_grain,
+    bar_axes,
+    chamfer_pattern,
+    polygon_quads,
+    unit_cube,
+    yaw_matrix,
+)
 from generator.worlds.world import Instance, Material
 
 Vector = Sequence[float] | np.ndarray
-
-_FACES = {
-    "x": ((0, 1, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1)),
-    "X": ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1)),
-    "y": ((0, 0, 0), (1, 0, 0), (1, 0, 1), (0, 0, 1)),
-    "Y": ((1, 1, 0), (0, 1, 0), (0, 1, 1), (1, 1, 1)),
-    "z": ((0, 1, 0), (1, 1, 0), (1, 0, 0), (0, 0, 0)),
-    "Z": ((0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)),
-}
-_CUBES: dict[str, np.ndarray] = {}
-
-
-def _cube(faces: str) -> np.ndarray:
-    """Return the faces of the unit cube, (F, 4, 3); small letters face the negative axis."""
-    if faces not in _CUBES:
-        _CUBES[faces] = np.array([_FACES[name] for name in faces], np.float64)
-    return _CUBES[faces]
-
-
-def yaw_matrix(yaw: float) -> np.ndarray:
-    """Return the rotation about +z by `yaw` [rad], (3, 3)."""
-    if yaw == 0.0:
-        return np.eye(3)
-    cosine, sine = np.cos(yaw), np.sin(yaw)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 @dataclass
@@ -101,7 +83,7 @@ class Mesh:
         corners = np.einsum("qcx,qyx->qcy", local, rotation)
         corners += per_quad([batch.origin for batch in batches])[:, None]
         grain = np.array([finish.grain for finish in self.materials])[material]
-        corners[grain] = _along_grain(corners[grain])
+        corners[grain] = along_grain(corners[grain])
         # Without a given offset the texture starts anywhere, but at the same place all over an instance.
         tile = np.array([finish.tile_size for finish in self.materials])[material]
         offset = (instance[:, None] * np.array([0.61803, 0.41421])) % 1.0 * tile[:, None]
@@ -162,7 +144,7 @@ class Part:
     def box(self, low: Vector, high: Vector, material: Material, *, faces: str = "xXyYzZ") -> None:
         """Add the named faces of an axis-aligned box (small letters face the negative axis)."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-        self.quads(_cube(faces) * (high - low) + low, material)
+        self.quads(unit_cube(faces) * (high - low) + low, material)
 
     def block(self, centre: Vector, size: Vector, material: Material, *, faces: str = "xXyYzZ") -> None:
         """Add a box by the centre of its base and its size."""
@@ -174,14 +156,14 @@ class Part:
         """Add a box with chamfered edges, for upholstery and other soft or moulded shapes."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         bevel = min(bevel, 0.45 * float((high - low).min()))
-        sign, inset = _chamfer_pattern()
+        sign, inset = chamfer_pattern()
         self.quads((low + high) / 2.0 + sign * ((high - low) / 2.0 - bevel * inset), material)
 
     def beam(self, start: Vector, end: Vector, width: float, height: float, material: Material) -> None:
         """Add a bar of rectangular section between two points; `height` is measured upwards if it can be."""
         start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-        along, side, up = _frame(end - start)
-        unit = _cube("xXyYzZ") - np.array([0.0, 0.5, 0.5])
+        along, side, up = bar_axes(end - start)
+        unit = unit_cube("xXyYzZ") - np.array([0.0, 0.5, 0.5])
         scaled = unit * np.array([np.linalg.norm(end - start), width, height])
         self.quads(scaled @ np.stack([along, side, up]) + start, material)
 
@@ -212,7 +194,7 @@ class Part:
     ) -> None:
         """Turn a profile of (radius, height) points about the axis from `start` towards `end`."""
         start = np.asarray(start, np.float64)
-        axis, side, up = _frame(np.asarray(end, np.float64) - start)
+        axis, side, up = bar_axes(np.asarray(end, np.float64) - start)
         angles = (np.arange(sides + 1) % sides + 0.5) * (2.0 * np.pi / sides)
         circle = np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * up
         rings = np.array([start + radius * circle + height * axis for radius, height in profile])
@@ -243,58 +225,3 @@ class Part:
         self.quads(local[None], dark)
         index = self.mesh.material_index(dark)
         self.mesh.emitters.append(Emitter(origin, u, v, np.asarray(radiance, np.float64), index))
-
-
-def polygon_quads(polygon: np.ndarray) -> np.ndarray:
-    """Split a convex polygon (N, 3) into a fan of quads, the last one a triangle if N is odd."""
-    count = len(polygon)
-    fan = [(0, i, i + 1, min(i + 2, count - 1)) for i in range(1, count - 1, 2)]
-    return polygon[np.array(fan)]
-
-
-def _frame(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return right-handed unit axes (along, side, up) of a bar, `up` as vertical as it can be."""
-    along = direction / np.linalg.norm(direction)
-    reference = np.array([0.0, 0.0, 1.0]) if abs(along[2]) < 0.95 else np.array([0.0, 1.0, 0.0])
-    side = np.cross(reference, along)
-    side /= np.linalg.norm(side)
-    return along, side, np.cross(along, side)
-
-
-def _along_grain(corners: np.ndarray) -> np.ndarray:
-    """Start every quad at the corner that makes u run along its longer side."""
-    u = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    v = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
-    turn = (v > 1.05 * u) & np.any(corners[:, 2] != corners[:, 3], axis=1)
-    return np.where(turn[:, None, None], np.roll(corners, -1, axis=1), corners)
-
-
-@lru_cache(maxsize=1)
-def _chamfer_pattern() -> tuple[np.ndarray, np.ndarray]:
-    """Return, for the 26 facets of a chamfered box, corner signs and which axes are inset, (26, 4, 3) each."""
-    signs, insets = [], []
-    for direction in np.ndindex(3, 3, 3):
-        normal = np.array(direction) - 1.0
-        used, free = np.flatnonzero(normal), np.flatnonzero(normal == 0)
-        if len(used) == 0:
-            continue
-        corners = []
-        for outer in used:
-            for bits in np.ndindex(*(2,) * len(free)):
-                corner = normal.copy()
-                corner[free] = 2.0 * np.array(bits) - 1.0
-                corners.append((corner, np.arange(3) != outer))
-        sign = np.array([corner for corner, _ in corners])
-        inset = np.array([axes for _, axes in corners], np.float64)
-        order = _around(sign * (1.0 - 0.3 * inset), normal)
-        signs.append(sign[order])
-        insets.append(inset[order])
-    return np.array(signs), np.array(insets)
-
-
-def _around(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Return the order of a convex facet's corners, counter-clockwise from outside; a triangle repeats its last."""
-    _, side, up = _frame(normal)
-    offset = corners - corners.mean(axis=0)
-    order = np.argsort(np.arctan2(offset @ up, offset @ side), kind="stable")
-    return order if len(order) == 4 else order[[0, 1, 2, 2]]

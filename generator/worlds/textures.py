@@ -48,7 +48,7 @@ def _layered(
 @lru_cache(maxsize=256)
 def paint(colour: RGB, variant: int = 0) -> Material:
     """Return a painted wall: slight, slow mottling."""
-    return _material("paint", colour, variant, 3.0, 1.0 + 0.035 * mottle(variant))
+    return _material("paint", colour, variant, 3.0, 1.0 + 0.03 * mottle(variant))
 
 
 @lru_cache(maxsize=256)

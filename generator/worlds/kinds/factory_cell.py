@@ -17,12 +17,12 @@ from generator.worlds.parts.industry import (
     build_fence,
     build_machine,
     build_pipe,
-    build_robot_arm,
     build_workbench,
     load_conveyor,
 )
 from generator.worlds.parts.lamps import high_bay_light, strip_light
 from generator.worlds.parts.racks import build_load
+from generator.worlds.parts.robot import build_robot_arm
 from generator.worlds.parts.shell import Room, build_room, hole_row, wall_band
 from generator.worlds.parts.signs import build_wall_sign, floor_area, floor_line
 from generator.worlds.parts.small import build_bottle

@@ -17,12 +17,13 @@ from generator.worlds.parts.clinic import (
 )
 from generator.worlds.parts.doors import build_door, build_windows
 from generator.worlds.parts.home import build_curtains
-from generator.worlds.parts.lab import build_trolley
+from generator.worlds.parts.instruments import build_trolley
 from generator.worlds.parts.lamps import panel_light
-from generator.worlds.parts.office import build_cabinet, build_chair, build_screen
+from generator.worlds.parts.office import build_chair, build_screen
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
 from generator.worlds.parts.signs import build_wall_sign
 from generator.worlds.parts.small import build_bin, build_picture, build_plant
+from generator.worlds.parts.storage import build_cabinet
 from generator.worlds.scene import WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
 

@@ -8,20 +8,21 @@ from generator.worlds import textures
 from generator.worlds.colours import NAMED, mix, pick
 from generator.worlds.mesh import Part
 from generator.worlds.parts.doors import build_door, build_windows
+from generator.worlds.parts.instruments import build_trolley
 from generator.worlds.parts.kitchen import build_sink
 from generator.worlds.parts.lab import (
     build_bench,
     build_fume_hood,
     build_reagent_shelf,
     build_stool,
-    build_trolley,
     litter_bench,
 )
 from generator.worlds.parts.lamps import panel_light
-from generator.worlds.parts.office import build_cabinet, build_shelf_unit, build_whiteboard
+from generator.worlds.parts.office import build_whiteboard
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
 from generator.worlds.parts.signs import build_wall_sign
 from generator.worlds.parts.small import build_bin, build_picture
+from generator.worlds.parts.storage import build_cabinet, build_shelf_unit
 from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material

@@ -19,7 +19,6 @@ from generator.worlds.parts.home import (
     sofa_cloth,
 )
 from generator.worlds.parts.lamps import panel_light
-from generator.worlds.parts.office import build_drawers, build_shelf_unit
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting
 from generator.worlds.parts.small import (
     build_books,
@@ -29,6 +28,7 @@ from generator.worlds.parts.small import (
     build_picture,
     build_plant,
 )
+from generator.worlds.parts.storage import build_drawers, build_shelf_unit
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
 

@@ -10,10 +10,11 @@ from generator.worlds.mesh import Part
 from generator.worlds.parts.doors import build_door, build_windows
 from generator.worlds.parts.goods import build_carton_stack
 from generator.worlds.parts.lamps import panel_light
-from generator.worlds.parts.office import build_cabinet, build_chair
+from generator.worlds.parts.office import build_chair
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting, wall_band
 from generator.worlds.parts.signs import build_hanging_sign, build_wall_sign
 from generator.worlds.parts.small import build_bin, build_picture, build_plant
+from generator.worlds.parts.storage import build_cabinet
 from generator.worlds.parts.street import build_extinguisher
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
@@ -44,7 +45,7 @@ def build(scene: Scene) -> Viewpoint:
     for side in ("left", "right"):
         wall, extent = room.wall_frame(scene.frame(), side)
         _side(scene, wall, extent, leaf, width)
-    count = int(np.clip(round((room.front - room.back) / 2.6), 4, 8))
+    count = int(np.clip(round((room.front - room.back) / 2.6), 4, 7))
     across = scene.chance(0.4)
     for i in range(count):
         y = room.back + (i + 0.5) * (room.front - room.back) / count

@@ -10,11 +10,8 @@ from generator.worlds.mesh import Part
 from generator.worlds.parts.doors import build_door, build_windows
 from generator.worlds.parts.lamps import panel_light
 from generator.worlds.parts.office import (
-    build_cabinet,
     build_desk,
-    build_drawers,
     build_partition,
-    build_shelf_unit,
     build_task_chair,
     build_whiteboard,
     desk_top,
@@ -22,6 +19,7 @@ from generator.worlds.parts.office import (
 )
 from generator.worlds.parts.shell import Room, build_room, hole_row, skirting
 from generator.worlds.parts.small import build_bin, build_picture, build_plant
+from generator.worlds.parts.storage import build_cabinet, build_drawers, build_shelf_unit
 from generator.worlds.parts.street import build_column
 from generator.worlds.scene import PASTELS, WOODS, Scene, Viewpoint
 from generator.worlds.world import Material
@@ -102,7 +100,7 @@ def _desks(scene: Scene, room: Room, aisle: float) -> None:
         columns = min(3, int(free // width))
         for i in range(columns):
             x = aisle + sign * (AISLE + (i + 0.5) * width)
-            for y in np.arange(2.6, min(room.front - 1.5, 10.5), pitch):
+            for y in np.arange(2.6, min(room.front - 1.5, 9.5), pitch):
                 _pair(scene, scene.frame((x, float(y), 0)), top, seat, screen if screened else None, width)
 
 

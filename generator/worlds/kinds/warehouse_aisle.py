@@ -28,7 +28,7 @@ def build(scene: Scene) -> Viewpoint:
     rng = scene.rng
     aisle = max(1.9, scene.width(2.5, 3.4))
     bay = scene.uniform(2.3, 2.8)
-    bays = int(np.clip(round(scene.length(11.0, 19.0) / bay), 3, 9))
+    bays = int(np.clip(round(scene.length(11.0, 19.0) / bay), 3, 8))
     step = scene.uniform(1.35, 1.75)
     floors = int(rng.integers(3, 5))
     end = START + bays * bay

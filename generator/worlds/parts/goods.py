@@ -82,11 +82,14 @@ def _carton_label(part: Part, rng: np.random.Generator, width: float, height: fl
 def build_carton_stack(
     frame: Part, scene: Scene, *, width: float, depth: float, height: float, detail: bool = True
 ) -> None:
-    """Stack cartons of one size on a footprint centred on the origin; the top layer may be incomplete."""
+    """Stack cartons of one size on a footprint centred on the origin; the top layer may be incomplete.
+
+    Without `detail`, for stacks seen from afar, they are larger and so fewer.
+    """
     rng = scene.rng
-    across = int(rng.integers(2, 4)) if width > 0.7 else int(rng.integers(1, 3))
+    across = int(rng.integers(2, 4)) if width > 0.7 and detail else int(rng.integers(1, 3))
     deep = 2 if detail and depth > 0.7 else 1
-    layer = scene.uniform(0.22, 0.42)
+    layer = scene.uniform(0.22, 0.42) if detail else scene.uniform(0.32, 0.5)
     layers = max(1, int(height / layer))
     cell = (width / across, depth / deep)
     base = scene.settled("carton", BOARD)
