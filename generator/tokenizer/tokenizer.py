@@ -29,6 +29,14 @@ class CosmosTokenizer(nn.Module):
         super().__init__()
         self.network = AutoencoderKLCosmos(**(configuration or {}))
 
+    @classmethod
+    def around(cls, network: AutoencoderKLCosmos) -> CosmosTokenizer:
+        """Return a tokenizer that runs an existing network, sharing its parameters."""
+        tokenizer = cls.__new__(cls)
+        nn.Module.__init__(tokenizer)
+        tokenizer.network = network
+        return tokenizer
+
     @property
     def time_compression(self) -> int:
         """Frames per latent frame after the first."""
