@@ -23,6 +23,7 @@ from generator.sizes import Size, resolve
 from generator.teachers.procedural import ProceduralTeacher
 from generator.teachers.teacher import Clip, TeacherVideo
 from generator.to_world import to_world
+from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import parse_prompt
 from lyra_sim import __version__
 from lyra_sim.atomic import atomic_folder, atomic_path
@@ -38,6 +39,8 @@ from lyra_sim.usd.writer import Target, write_usdz
 
 COLLIDER_STRIDE = 4
 """Every n-th input frame gives a depth map to the collider."""
+HELD_OUT = 12
+"""Cameras between the paths that a scene is measured at."""
 PREVIEW_SCALE = 2
 """The preview is rendered at this multiple of the teacher's resolution."""
 
@@ -52,6 +55,9 @@ class Request:
     size: str = "auto"
     strict: bool = False
     target: Target = "isaac-6"
+    trajectories: tuple[str, ...] = tuple(path.name for path in SDG_TRAJECTORIES)
+    labels: bool = True
+    proxy: bool = True
     keep: Path | None = None
     ply: Path | None = None
     preview: bool = True
@@ -89,7 +95,15 @@ def generate(request: Request, progress: Progress) -> dict[str, Any]:
 
 def imagine(run: Run, size: Size, spec: Any) -> TeacherVideo:
     """Let the teacher film the scene."""
-    teacher = ProceduralTeacher(height=size.height, width=size.width, frames=size.frames)
+    paths = tuple(path for path in SDG_TRAJECTORIES if path.name in run.request.trajectories)
+    # Held-out cameras lie between the paths; one or two paths leave too little room between them.
+    teacher = ProceduralTeacher(
+        height=size.height,
+        width=size.width,
+        frames=size.frames,
+        trajectories=paths,
+        held_out=HELD_OUT if len(paths) > 2 else 0,
+    )
     with run.clock.stage("teacher"):
         return teacher.imagine(spec, seed=run.request.seed, progress=partial(run.progress.update, "teacher"))
 
@@ -130,7 +144,9 @@ def assemble(
         mesh, report = fuse_depth(views.depth, alphas, views.c2w, views.intrinsics)
         run.report["collider"] = asdict(report)
         run.progress.update("collider", 0.9, "labelling the mesh")
-        proxy = label_mesh(mesh, labels, views, video.classes) if labels is not None else None
+        proxy = None
+        if run.request.proxy and labels is not None:
+            proxy = label_mesh(mesh, labels * np.uint8(run.request.labels), views, video.classes)
     return Scene(gaussians, collider=mesh, proxy=proxy, provenance=provenance)
 
 

@@ -192,3 +192,14 @@ def test_a_real_interrupt_ends_the_process_cleanly(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert json.loads(rest[-1])["type"] == "error"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("paths", ["clockwise", "left,zoom_in"])
+def test_fewer_paths_make_a_scene_too(paths: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Show that one path or two are enough, and that the report says which were used."""
+    out = tmp_path / "s.usdz"
+    options = ["--trajectories", paths, "--no-labels", "--progress", "json"]
+    assert main(["gen", "kitchen", "--out", str(out), *options]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])["report"]
+    assert sorted(report["inputs"]["teacher"]["distances"]) == sorted(paths.split(","))
+    assert report["collider"]["faces"] > 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lyra_sim.atomic import require_parent, require_replaceable_folder
 from lyra_sim.errors import LyraSimError
+from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.progress import Progress
 
 STAGE_WEIGHTS = {
@@ -60,11 +61,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set",
     )
     parser.add_argument(
+        "--trajectories",
+        type=_trajectories,
+        default=TRAJECTORIES,
+        metavar="LIST",
+        help=f"camera paths to film, comma-separated ({','.join(TRAJECTORIES)}); fewer are faster and see less",
+    )
+    parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep images, depth, cameras, PLY and report there"
     )
     parser.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
     parser.add_argument("--no-preview", action="store_true", help="do not write the picture beside the scene")
     parser.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
+    parser.add_argument("--no-labels", action="store_true", help="leave class labels off the proxy mesh")
+    parser.add_argument(
+        "--no-proxy", action="store_true", help="leave out the matte mesh that carries the labels"
+    )
     parser.add_argument(
         "--strict", action="store_true", help="fail when the prompt names no kind of place we know"
     )
@@ -78,6 +90,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="auto: lines for people on stderr; json: one object per line on stdout",
     )
     parser.set_defaults(run=run)
+
+
+def _trajectories(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list of camera paths, in the decoder's order."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in TRAJECTORIES]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is no camera path; choose from {','.join(TRAJECTORIES)}"
+        )
+    return tuple(name for name in TRAJECTORIES if name in names)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,6 +120,9 @@ def run(args: argparse.Namespace) -> int:
         size=args.size,
         strict=args.strict,
         target=args.target,
+        trajectories=args.trajectories,
+        labels=not args.no_labels,
+        proxy=not args.no_proxy,
         out=args.out,
         keep=args.keep,
         ply=args.ply,
@@ -123,7 +149,8 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
             progress.relay(message.stage, message.fraction, message.message)
 
     request = {"prompt": args.prompt, "seed": args.seed, "size": args.size, "target": args.target}
-    request |= {"collider": not args.no_collider, "strict": args.strict}
+    request |= {"collider": not args.no_collider, "labels": not args.no_labels, "proxy": not args.no_proxy}
+    request |= {"strict": args.strict, "trajectories": list(args.trajectories)}
     token = os.environ.get("LYRA_SIM_TOKEN")
     result = generate_remote(args.server, request, out=args.out, token=token, on_message=show)
     fields = {
