@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import re
 import sys
 import tomllib
@@ -135,7 +134,6 @@ class FakeKit:
 
     def left_behind(self) -> dict[str, object]:
         """Return what is registered or running."""
-        gc.collect()
         self.update(2)
         found = {
             "actions": dict(self.actions),
@@ -214,12 +212,19 @@ class FakeKit:
         prim.MakeMatrixXform().Set(new_transform_matrix)
 
 
+OURS = ("omni", "carb", "lyra", "isaacsim")
+BOUND = ("extension", "fields", "kit", "panel", "progress_view", "rows", "sections", "tests", "window")
+"""Modules of the extension that hold on to an application's modules; the others are imported once for all tests."""
+
+_free: dict[str, types.ModuleType] = {}
+
+
 @contextlib.contextmanager
 def installed(kit: FakeKit) -> Iterator[FakeKit]:
-    """Put the fake's modules, and freshly imported ones of the extension, into `sys.modules`."""
-    ours = ("omni", "carb", "lyra", "isaacsim")
-    saved = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in ours}
+    """Put the fake's modules, and the extension's bound to them, into `sys.modules`."""
+    saved = _take_modules()
     sys.modules.update(kit.modules)
+    sys.modules.update(_free)
     sys.path.insert(0, str(EXTENSION))
     asyncio.set_event_loop(kit.loop)
     try:
@@ -229,10 +234,15 @@ def installed(kit: FakeKit) -> Iterator[FakeKit]:
         asyncio.set_event_loop(None)
         kit.loop.close()
         sys.path.remove(str(EXTENSION))
-        for name in list(sys.modules):
-            if name.partition(".")[0] in ours:
-                del sys.modules[name]
+        for name, module in _take_modules().items():
+            parts = name.split(".")
+            if parts[:3] == ["lyra", "sim", "panel"] and len(parts) > 3 and parts[3] not in BOUND:
+                _free[name] = module
         sys.modules.update(saved)
+
+
+def _take_modules() -> dict[str, types.ModuleType]:
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in OURS}
 
 
 def _modules(kit: FakeKit) -> dict[str, types.ModuleType]:

@@ -87,7 +87,7 @@ class FakeJob:
 @given(
     st.lists(st.sampled_from(["start", "cancel", "progress", "result", "failure", "pump", "close", "old"]))
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_session_never_runs_two_jobs(steps):
     """After any sequence of clicks and messages: at most one job, each job ends once, and idle means startable."""
     from lyra.sim.panel.jobs import Failure, JobError, Progress, Result

@@ -269,7 +269,7 @@ def test_closing_the_window_ends_the_job(driver, stage):
 @pytest.mark.parametrize("how", ["shutdown", "quit"])
 def test_disabling_and_quitting_end_even_a_stubborn_job(how, driver, monkeypatch):
     """When the extension stops or the application quits, the child is gone before that returns."""
-    monkeypatch.setattr("lyra.sim.panel.session.CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sys.modules["lyra.sim.panel.session"], "CLOSE_TIMEOUT_S", 0.2)
     driver.open().generate("stubborn", wait=False)
     driver.kit.update_until(lambda: list(driver.output.glob("*/ignoring.json")))
     if how == "quit":
