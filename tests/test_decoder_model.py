@@ -9,6 +9,7 @@ import torch
 
 from generator.decoder import DecoderConfig, DecoderInputs, LyraDecoder, build_inputs
 from generator.decoder.head import GaussianActivation
+from lyra_sim.errors import LyraSimError
 
 TINY = DecoderConfig(
     embed_dim=32,
@@ -208,3 +209,37 @@ def test_raw_zero_gives_the_documented_start() -> None:
     assert start[3].item() == pytest.approx(0.11920292, rel=1e-5)
     assert start[4].item() == pytest.approx(0.3 / 2.718281828, rel=1e-5)
     assert start[11].item() == 0.5
+
+
+def test_bfloat16_network_keeps_positions_in_float32() -> None:
+    """Halves in the network give float32 Gaussians near those of the float32 network; the official head rounds."""
+    config = replace(TINY, cache_branch=True)
+    model, inputs = randomised(config), tiny_inputs(config)
+    with torch.no_grad():
+        expected = model(inputs)
+        model.bfloat16()
+        found = model(inputs)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found[..., 3:], expected[..., 3:], rtol=0.1, atol=0.1)
+        assert not torch.equal(found, found.bfloat16().float())
+        model.head_precision = "bfloat16"
+        assert model(inputs).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"plucker_embedding_vae": True}, "needs plucker"),
+        ({"time_embedding": True, "use_time_embedding": True}, "needs times"),
+        ({"cache_branch": True}, "needs cache_depth"),
+    ],
+)
+def test_missing_inputs_are_named(change: dict, words: str) -> None:
+    """A decoder that needs an optional input says which one is missing."""
+    inputs = tiny_inputs(TINY)
+    c2w = torch.eye(4).expand(1, 18, 4, 4)
+    intrinsics = torch.ones(1, 18, 4)
+    with pytest.raises(LyraSimError, match=words):
+        build_inputs(replace(TINY, **change), inputs.latents, c2w, intrinsics, SIZE, views=2)
+    with pytest.raises(LyraSimError, match="no use for plucker"):
+        build_inputs(TINY, inputs.latents, c2w, intrinsics, SIZE, views=2, plucker=inputs.plucker)

@@ -50,5 +50,5 @@ class CacheEmbed(nn.Module):
         maps = maps.unflatten(1, (views, -1)).flatten(0, 1)
         cells = F.pixel_unshuffle(maps, config.space_compression // config.cell)
         latent = frames_to_latent_channels(cells, config.time_compression)
-        tokens = self.proj(latent.flatten(0, 1))
+        tokens = self.proj(latent.flatten(0, 1).to(self.proj.weight.dtype))
         return tokens.unflatten(0, latent.shape[:2]).flatten(3).transpose(2, 3).flatten(1, 2)

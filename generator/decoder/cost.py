@@ -173,7 +173,9 @@ def _head_bytes(config: DecoderConfig, work: Workload, element: int) -> int:
     """Return what one view's head and the running selection hold [bytes]."""
     view = work.batch * work.gaussians_per_view(config)
     kept = work.batch * keep_count(work.views * work.gaussians_per_view(config), config.prune_ratio)
+    # The activations run in float32 at least, whatever the network's dtype.
+    wide = max(element, 4)
     volume = 3 * work.batch * work.tokens_per_view(config) * config.embed_dim
     channels = 2 * RAW_CHANNELS + 3 * GAUSSIAN_CHANNELS
-    selection = (view + kept) * (2 * GAUSSIAN_CHANNELS * element + 3 * 8)
-    return volume * element + view * channels * element + selection
+    selection = (view + kept) * (2 * GAUSSIAN_CHANNELS * wide + 3 * 8)
+    return volume * element + view * channels * wide + selection

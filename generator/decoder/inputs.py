@@ -11,6 +11,7 @@ from torch import Tensor
 from generator.decoder.cache import CacheMaps
 from generator.decoder.config import DecoderConfig
 from generator.decoder.rays import frames_to_latent_channels, pixel_rays, plucker_maps, ray_length_per_depth
+from lyra_sim.errors import LyraSimError
 
 RayPrecision = Literal["float32", "bfloat16"]
 """float32 rays are right; bfloat16 rays are those that the published weights were trained with."""
@@ -124,7 +125,11 @@ def build_inputs(
         cache_depth: z-depth of the 3D cache per output cell, holes filled [scene units], (B, V*T, H/f, W/f).
         cache_mask: 1 where the cache saw the cell, same shape.
         rays: Precision in which rays are computed.
+
+    Raises:
+        LyraSimError: Something that this decoder needs is not given, or something is that it has no use for.
     """
+    _check_optional(config, plucker=plucker, times=times, cache_depth=cache_depth, cache_mask=cache_mask)
     dtype = getattr(torch, rays)
     c2w, intrinsics = c2w.to(dtype), intrinsics.to(dtype)
     origins, directions = pixel_rays(c2w, intrinsics, image_size, cell=config.cell)
@@ -135,3 +140,20 @@ def build_inputs(
         length = ray_length_per_depth(intrinsics.float(), image_size, cell=config.cell)
         cache = CacheMaps(cache_depth, cache_mask, cache_depth * length)
     return DecoderInputs(latents, plucker, origins, directions, views, times, cache)
+
+
+def _check_optional(config: DecoderConfig, **given: Tensor | None) -> None:
+    """Refuse optional inputs that do not fit the configuration."""
+    wanted = {
+        "plucker": config.plucker_embedding_vae,
+        "times": config.use_time_embedding,
+        "cache_depth": config.cache_branch,
+        "cache_mask": config.cache_branch,
+    }
+    for name, needed in wanted.items():
+        if needed and given[name] is None:
+            raise LyraSimError(f"this decoder needs {name}: give it, or take a decoder configured without")
+        if not needed and given[name] is not None:
+            raise LyraSimError(
+                f"this decoder has no use for {name}: leave it away, or take one configured for it"
+            )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from generator.decoder.attention import AttentionBlock
 from generator.decoder.cache import CacheEmbed, CacheMaps
+from generator.decoder.chunked import at_least_float32
 from generator.decoder.config import DecoderConfig
 from generator.decoder.head import GaussianActivation, make_deconv
 from generator.decoder.inputs import DecoderInputs
@@ -16,12 +19,18 @@ from generator.decoder.patch_embed import PatchEmbed, tokens_to_volume, views_to
 from generator.decoder.prune import prune
 from generator.decoder.scan import ScanBackend
 
+HeadPrecision = Literal["float32", "bfloat16"]
+"""float32 (at least) keeps positions exact whatever the network's dtype is; bfloat16 is the official pipeline's
+arithmetic, which leaves positions 8 significant bits."""
+
 
 class LyraDecoder(nn.Module):
     """Map latents, rays and (dynamic model) times to pixel-aligned Gaussians.
 
-    The stages can be called one by one: `embed` (maps to tokens), `mix` (blocks), `raw_volume` (all up to
-    the 12 raw channels per cell and frame), `activate` (raw channels and rays to Gaussians), `prune`.
+    The network runs in the dtype of its weights, whatever the inputs have. `scan_backend`, `head_precision`
+    and `gradient_checkpointing` are attributes to set at run time. The stages can be called one by one:
+    `embed` (maps to tokens), `mix` (blocks), `head` (tokens to raw channels per cell and frame), `activate`
+    (raw channels and rays to Gaussians), `prune`; `raw_volume` is the first three.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -29,6 +38,7 @@ class LyraDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.scan_backend: ScanBackend = "auto"
+        self.head_precision: HeadPrecision = "float32"
         self.gradient_checkpointing = False
         self.patch_embed = PatchEmbed(
             config.latent_channels, config.embed_dim, config.spatial_patch, zero=False
@@ -136,6 +146,7 @@ class LyraDecoder(nn.Module):
     def activate(self, raw: Tensor, inputs: DecoderInputs) -> Tensor:
         """Return Gaussians (B, N, 14) from the raw volume and the rays of `inputs`."""
         flat = raw.movedim(2, -1).flatten(1, -2)
+        flat = flat.bfloat16() if self.head_precision == "bfloat16" else at_least_float32(flat)
         origins, directions = (
             rays.movedim(2, -1).flatten(1, -2).to(flat.dtype) for rays in (inputs.origins, inputs.directions)
         )

@@ -26,8 +26,9 @@ class PatchEmbed(nn.Module):
         # The kernel spans one frame, so the 3D convolution is a 2D one over frames: PyTorch's 3D path
         # for such kernels is several times slower on a CPU.
         b, t = maps.shape[:2]
+        images = maps.flatten(0, 1).to(self.proj.weight.dtype)
         patches = nn.functional.conv2d(
-            maps.flatten(0, 1), self.proj.weight.squeeze(2), self.proj.bias, stride=self.proj.stride[1:]
+            images, self.proj.weight.squeeze(2), self.proj.bias, stride=self.proj.stride[1:]
         )
         tokens = patches.unflatten(0, (b, t)).flatten(3).transpose(2, 3).flatten(1, 2)
         return self.norm(tokens)
