@@ -57,6 +57,7 @@ class Scene:
     """Share of the mean exposure that comes from bounced light."""
     tint: RGB = (1.0, 1.0, 1.0)
     """Colour of the bounced light."""
+    _claims: list[tuple[float, float, float]] = field(default_factory=list)
     _settled: dict[str, list[RGB]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,6 +119,13 @@ class Scene:
         drawn = pick(self.taste, choices)
         return pick(self.taste, (NAMED[self.words.colour],), 0.1) if self.words.colour else drawn
 
+    def claim(self, x: float, y: float, radius: float) -> bool:
+        """Take a round patch of floor [m] for a loose thing; return False if another one stands there already."""
+        if any(np.hypot(x - u, y - v) < radius + taken for u, v, taken in self._claims):
+            return False
+        self._claims.append((x, y, radius))
+        return True
+
     def settled(self, name: str, choices: tuple[RGB, ...], count: int = 6) -> RGB:
         """Draw one of the few colours that this world has settled on for a sort of thing.
 
@@ -138,7 +146,7 @@ class Scene:
         made = self._worded(tint)
         if made is not None:
             return made
-        return textures.paint(mix((0.86, 0.86, 0.85), tint, 0.5), self.variant()) if tint else drawn
+        return textures.paint(mix((0.86, 0.86, 0.85), tint, 0.42), self.variant()) if tint else drawn
 
     def floor(self, *choices: Material) -> Material:
         """Return the finish of the floor: the material of the prompt where a floor can be of it, or a choice."""

@@ -188,9 +188,10 @@ def _loose(scene: Scene, room: Room, cell: _Cell, side: int) -> None:
     rng = scene.rng
     for _ in range(scene.count(1, 5)):
         x = -side * scene.uniform(1.6, max(1.8, 0.5 * (room.right - room.left) - 1.6))
-        place = scene.frame((x, scene.uniform(2.9, 6.5), 0), scene.normal(0.15))
-        if cell.x0 - 0.8 < x < cell.x1 + 0.8:
+        y = scene.uniform(2.9, 6.5)
+        if cell.x0 - 0.8 < x < cell.x1 + 0.8 or not scene.claim(x, y, 0.65):
             continue
+        place = scene.frame((x, y, 0), scene.normal(0.15))
         sort = rng.integers(4)
         if sort == 0:
             build_drum(place, pick(rng, (scene.accent, NAMED["blue"], NAMED["grey"])), scene.variant())

@@ -45,9 +45,10 @@ def build(scene: Scene) -> Viewpoint:
         else:
             build_shutter(gate, scene, width=2 * half, height=GATE_HEIGHT)
         _gate_surroundings(gate, scene, half, i)
-        _lane(scene, room.left + (i + 0.5) * pitch, depth)
-    _sides(scene, room)
     _traffic(scene, room, depth)
+    for i in range(gates):
+        _lane(scene, room, room.left + (i + 0.5) * pitch)
+    _sides(scene, room)
     eye = (
         scene.uniform(-0.15, 0.15) * width,
         scene.uniform(-0.6, 0.0),
@@ -148,13 +149,14 @@ def _gate_surroundings(gate: Part, scene: Scene, half: float, number: int) -> No
         signal.box((-0.05, -0.104, z - 0.05), (0.05, -0.1, z + 0.05), face, faces="y")
 
 
-def _lane(scene: Scene, x: float, depth: float) -> None:
+def _lane(scene: Scene, room: Room, x: float) -> None:
     """Outline a lane in front of a gate and stand pallets beside it."""
     for sign in (-1, 1):
-        floor_line(scene, x + sign * 1.45, 3.2, depth - 0.3, colour=NAMED["yellow"])
-    side = x + (1.95 if x < 0 else -1.95) * scene.rng.choice([-1, 1])
-    for y in np.arange(depth - 1.9, 3.0, -1.35):
-        if scene.clutter > 0 and scene.rng.random() < 0.15 + 0.5 * scene.clutter:
+        floor_line(scene, x + sign * 1.45, 3.2, room.front - 0.3, colour=NAMED["yellow"])
+    side = float(np.clip(x + 1.95 * scene.rng.choice([-1, 1]), room.left + 0.9, room.right - 0.9))
+    for y in np.arange(room.front - 1.9, 3.0, -1.35):
+        wanted = scene.clutter > 0 and scene.rng.random() < 0.15 + 0.5 * scene.clutter
+        if wanted and scene.claim(side, float(y), 0.65):
             place = scene.frame((side, float(y), 0), scene.normal(0.05))
             build_load(
                 place,
@@ -195,14 +197,17 @@ def _traffic(scene: Scene, room: Room, depth: float) -> None:
     side = 1 if rng.random() < 0.5 else -1
     if scene.clutter > 0 and scene.chance(0.75):
         spot = (side * scene.uniform(1.3, 2.4), scene.uniform(4.3, 0.72 * depth), 0.0)
+        scene.claim(spot[0], spot[1], 1.5)
         build_forklift(scene.frame(spot, scene.uniform(-np.pi, np.pi)), scene)
     if scene.clutter > 0 and scene.chance(0.6):
         spot = (-side * scene.uniform(1.4, 2.6), scene.uniform(3.2, 5.0), 0.0)
-        build_pallet_truck(scene.add("cart", spot, scene.uniform(-1.5, 1.5)), scene, loaded=scene.chance(0.5))
+        if scene.claim(spot[0], spot[1], 0.9):
+            turn = scene.uniform(-1.5, 1.5)
+            build_pallet_truck(scene.add("cart", spot, turn), scene, loaded=scene.chance(0.5))
     for _ in range(scene.count(0, 4)):
-        build_cone(
-            scene.frame((scene.uniform(0.8 * room.left, 0.8 * room.right), scene.uniform(3.0, depth - 1), 0))
-        )
+        spot = (scene.uniform(0.8 * room.left, 0.8 * room.right), scene.uniform(3.0, depth - 1), 0.0)
+        if scene.claim(spot[0], spot[1], 0.25):
+            build_cone(scene.frame(spot))
     floor_area(
         scene,
         (side * 3.2 - 1.0, 3.0),

@@ -42,7 +42,9 @@ def build(scene: Scene) -> Viewpoint:
         floor_line(scene, x, 6.0, 7.5, width=0.14, colour=NAMED["white"])
     for _ in range(scene.count(0, 4)):
         side = 1 if rng.random() < 0.5 else -1
-        build_cone(scene.frame((side * scene.uniform(0.3, 0.46) * drive, scene.uniform(3.0, 9.0), 0.0)))
+        spot = (side * scene.uniform(0.3, 0.46) * drive, scene.uniform(3.0, 9.0), 0.0)
+        if scene.claim(spot[0], spot[1], 0.25):
+            build_cone(scene.frame(spot))
     eye = (
         scene.uniform(-0.18, 0.18) * drive,
         scene.uniform(-1.2, 0.5),

@@ -153,10 +153,13 @@ def _loose(scene: Scene, aisle: float, end: float) -> None:
     side = 1 if rng.random() < 0.5 else -1
     if scene.clutter > 0.2 and scene.chance(0.65):
         spot = (side * (aisle / 2 - 0.55), scene.uniform(5.0, 8.5), 0.0)
+        scene.claim(spot[0], spot[1] + 0.4, 0.85)
         build_pallet_truck(scene.add("cart", spot, scene.normal(0.15)), scene, loaded=scene.chance(0.5))
     for _ in range(scene.count(0, 4)):
         side = 1 if rng.random() < 0.5 else -1
         spot = (side * (aisle / 2 - 0.25), scene.uniform(3.8, end), 0.0)
+        if not scene.claim(spot[0], spot[1], 0.35):
+            continue
         place = scene.frame(spot, scene.normal(0.2))
         if rng.random() < 0.6:
             build_carton_stack(place, scene, width=0.5, depth=0.42, height=scene.uniform(0.35, 0.9))
