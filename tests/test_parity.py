@@ -76,7 +76,6 @@ OVERRIDES = {
     "use_qk_norm": True,
     "use_time_embedding": True,
     "img_size": [48, 32],
-    "num_input_multi_views": 3,
 }
 
 
@@ -115,9 +114,7 @@ def write_dynamic_set(folder: Path, *, spoil: str | None = None) -> None:
         outputs[spoil] = outputs[spoil] + 0.01
     save_file(inputs, folder / "dynamic_b_inputs.safetensors")
     save_file(outputs, folder / "dynamic_b_outputs.safetensors")
-    (folder / "dynamic_b_config.json").write_text(
-        json.dumps({"overrides": OVERRIDES, "views": 3, "batch": 2})
-    )
+    (folder / "dynamic_b_config.json").write_text(json.dumps({"overrides": OVERRIDES}))
 
 
 def test_a_set_of_other_sizes_is_read_from_its_files(

@@ -37,8 +37,8 @@ def whole_model(path: Path) -> Iterator[Comparison]:
     model = LyraDecoder(DecoderConfig.from_official({**facts, **facts.get("overrides", {})})).eval()
     model.load_state_dict(load(files["weights"]))
     tensors = load(files["inputs"])
-    inputs = _inputs(facts, tensors)
-    yield from _rays(facts, tensors, model.config)
+    inputs = _inputs(tensors, model.config)
+    yield from _rays(tensors, model.config)
     outputs = load(files["outputs"])
     with torch.no_grad():
         yield from _intermediate(model, inputs, outputs)
@@ -58,24 +58,24 @@ def _read_facts(path: Path) -> dict:
     return facts
 
 
-def _views(facts: dict) -> int:
-    """Return the number of views, which no tensor shape tells by itself."""
-    return facts["views"] if "views" in facts else facts["num_input_multi_views"]
+def _inputs(tensors: dict[str, Tensor], config: DecoderConfig) -> DecoderInputs:
+    """Make decoder inputs of the official names.
 
-
-def _inputs(facts: dict, tensors: dict[str, Tensor]) -> DecoderInputs:
-    """Make decoder inputs of the official names."""
+    Views follow from the shapes: V*t latent frames stand for V*(8 (t - 1) + 1) video frames.
+    """
+    joined, frames = tensors["images_input_embed"].shape[1], tensors["rays_os"].shape[1]
+    ratio = config.time_compression
     return DecoderInputs(
         tensors["images_input_embed"],
         tensors["plucker_embedding"],
         tensors["rays_os"],
         tensors["rays_ds"],
-        _views(facts),
+        (ratio * joined - frames) // (ratio - 1),
         tensors.get("time_embeddings"),
     )
 
 
-def _rays(facts: dict, tensors: dict[str, Tensor], config: DecoderConfig) -> Iterator[Comparison]:
+def _rays(tensors: dict[str, Tensor], config: DecoderConfig) -> Iterator[Comparison]:
     """Recompute the rays from the cameras, where the set gives both."""
     if "c2ws_input" not in tensors or "intrinsics_input" not in tensors:
         return
