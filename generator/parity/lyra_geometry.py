@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generator import metrics
 from generator.decoder.frames import VIEW_ORDER, fit_depths, fit_intrinsics, mirror_indices, target_frames
 from generator.decoder.latents import denormalize_latents, encode_plucker_maps, encode_time_maps
 from generator.decoder.prune import OPACITY
@@ -178,3 +179,14 @@ def _ply_rows(path: Path) -> Tensor:
     read = read_ply(path)
     parts = [read.means, read.opacities[:, None], read.scales, read.rotations, read.rgb]
     return torch.from_numpy(np.concatenate(parts, axis=1))
+
+
+@golden("metrics*.safetensors")
+def image_metrics(path: Path) -> Iterator[Comparison]:
+    """Check PSNR and SSIM per image; the cropped and resized images of the file are not ours to make."""
+    tensors = load(path)
+    pairs = list(zip(*(tensors[name].permute(0, 2, 3, 1).numpy() for name in ("pred", "gt")), strict=True))
+    psnr = torch.tensor([metrics.psnr(*pair) for pair in pairs])
+    yield compare("psnr", psnr, tensors["psnr"], gate=1e-4)
+    ssim = torch.tensor([metrics.ssim(*pair) for pair in pairs])
+    yield compare("ssim_pred_clamped", ssim, tensors["ssim_pred_clamped"], gate=1e-5)
