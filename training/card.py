@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from generator.weights.checkpoint import Card, configuration_hash
-from lyra_sim.atomic import atomic_path
+from generator.weights.checkpoint import Card
+from generator.weights.write import write_pair
 
 
 def write_checkpoint(
@@ -46,29 +42,13 @@ def write_checkpoint(
     Returns:
         The card.
     """
-    name = name or kind
-    tensors = {key: _stored(value, dtype) for key, value in state.items()}
-    data = save(tensors, {"kind": kind})
-    card: Card = {
-        "kind": kind,
-        "file": f"{name}.safetensors",
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "dtype": str(dtype).removeprefix("torch."),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
-        "configuration": dict(configuration),
-        "configuration_sha256": configuration_hash(configuration),
+    facts = {
         "training": {**training, "machine": machine()},
         "metrics": dict(metrics),
         "git_commit": git_commit(),
-        "written": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / card["file"]) as path:
-        path.write_bytes(data)
-    with atomic_path(folder / f"{name}.json") as path:
-        path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    return card
+    tensors = {key: _stored(value, dtype) for key, value in state.items()}
+    return write_pair(folder, name or kind, kind, tensors, configuration, facts)
 
 
 def machine() -> str:

@@ -89,6 +89,9 @@ def rendered_terms(
             terms["depth"] = losses.depth_loss(depth, batch.target_depth)
         if weights.metric_depth:
             terms["metric_depth"] = losses.log_depth_loss(depth, batch.target_depth)
+    if weights.coverage:
+        seen = F.interpolate((batch.target_depth[:, None] > 0).float(), size=(height, width))[:, 0]
+        terms["coverage"] = ((1 - views.alpha) * seen).mean()
     if weights.opacity:
         terms["opacity"] = losses.opacity_loss(kept[:, 3])
     return terms
