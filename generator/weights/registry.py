@@ -1,0 +1,136 @@
+"""What is published, where, and under which licence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lyra_sim.errors import LyraSimError
+
+NVIDIA_LICENCE = "NVIDIA Open Model License"
+NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """Name one file of a hub repository."""
+
+    name: str
+    """Path within the repository."""
+    md5: str | None = None
+    """Checksum as its publisher states it; None where none is stated."""
+    optional: bool = False
+    """Whether `import` can do without it: the statistics of a tokenizer whose configuration holds them."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Describe published weights and what becomes of them in the store."""
+
+    name: str
+    """Name on the command line, and stem of the card and of the safetensors file in the store."""
+    title: str
+    """What it is, in a few words."""
+    kind: str
+    """Kind on the card, which decides what may load it."""
+    layout: str
+    """How the published files are laid out; a key of `convert.LAYOUTS`."""
+    repository: str
+    """Repository on the hub."""
+    files: tuple[PublishedFile, ...]
+    """What is downloaded; the first one holds the weights."""
+    licence: str
+    """Licence of the weights."""
+    size: str = NOT_KNOWN
+    """Size of the download, in words; exact figures come from the hub when it is asked."""
+    least_bytes: int = 0
+    """A lower bound of the download [bytes], for the free-disk check when the hub does not answer."""
+    stored_share: float = 1.0
+    """Most that the converted file takes, as a share of the download."""
+
+    @property
+    def page(self) -> str:
+        """Web page of the repository, where the licence can be read."""
+        return f"https://huggingface.co/{self.repository}"
+
+    @property
+    def licence_key(self) -> str:
+        """What acceptance is remembered under; a licence that is not known counts for its repository alone."""
+        return self.licence if self.licence != NOT_KNOWN else f"{NOT_KNOWN}: {self.repository}"
+
+
+ENTRIES = (
+    Entry(
+        name="lyra-static",
+        title="Lyra decoder, static scenes",
+        kind="decoder",
+        layout="lyra-static",
+        repository="nvidia/Lyra",
+        files=(PublishedFile("lyra_static.pt", "28ddd05011b33350c70edab02c23c602"),),
+        licence=NVIDIA_LICENCE,
+        size="at least 66 MB (computed: 32.8 M parameters, bf16)",
+        least_bytes=66_000_000,
+    ),
+    Entry(
+        name="lyra-dynamic",
+        title="Lyra decoder, scenes that move",
+        kind="decoder",
+        layout="lyra-dynamic",
+        repository="nvidia/Lyra",
+        files=(PublishedFile("lyra_dynamic.pt", "91c1b3920332287ed161bc47a1fd7077"),),
+        licence=NVIDIA_LICENCE,
+        size="at least 66 MB (computed: 32.8 M parameters, bf16)",
+        least_bytes=66_000_000,
+    ),
+    Entry(
+        name="cosmos-tokenizer",
+        title="Cosmos tokenizer CV8x8x8-720p",
+        kind="tokenizer",
+        layout="cosmos-tokenizer",
+        repository="nvidia/Cosmos-Tokenize1-CV8x8x8-720p",
+        files=(PublishedFile("model.pt"), PublishedFile("mean_std.pt", optional=True)),
+        licence=NVIDIA_LICENCE,
+        size="at least 211 MB (computed: 105.7 M parameters, bf16)",
+        least_bytes=211_000_000,
+    ),
+    Entry(
+        name="gen3c",
+        title="GEN3C-Cosmos-7B denoiser",
+        kind="gen3c-transformer",
+        layout="gen3c",
+        repository="nvidia/GEN3C-Cosmos-7B",
+        files=(PublishedFile("model.pt", "38644bf823aa5272acef60cfad8bc0f7"),),
+        licence=NVIDIA_LICENCE,
+        size="at least 14.5 GB (computed, bf16)",
+        least_bytes=14_500_000_000,
+    ),
+    Entry(
+        name="moge-depth",
+        title="MoGe ViT-L depth model",
+        kind="depth",
+        layout="moge",
+        repository="Ruicheng/moge-vitl",
+        files=(PublishedFile("model.pt"),),
+        licence=NOT_KNOWN,
+    ),
+    Entry(
+        name="t5-text-encoder",
+        title="T5-11B text encoder (the encoder half, bf16)",
+        kind="text-encoder",
+        layout="t5",
+        repository="google-t5/t5-11b",
+        files=(PublishedFile("pytorch_model.bin"),),
+        licence=NOT_KNOWN,
+        size="about 45 GB",
+        least_bytes=45_000_000_000,
+        stored_share=0.25,
+    ),
+)
+"""Every published model that the full size can use."""
+
+
+def find_entry(name: str) -> Entry:
+    """Return the entry of a name; raises LyraSimError with the names that exist."""
+    for entry in ENTRIES:
+        if entry.name == name:
+            return entry
+    raise LyraSimError(f"no weights are called {name!r}; choose from {', '.join(e.name for e in ENTRIES)}")
