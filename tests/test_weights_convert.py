@@ -88,7 +88,7 @@ def test_diffusers_form_needs_no_statistics_but_the_native_form_does(tmp_path: P
     save_file(state, tmp_path / "vae.safetensors")
     converted, _ = convert(entry, {"model.pt": tmp_path / "vae.safetensors"}, TOKENIZER)
     assert converted.keys() == state.keys()
-    with pytest.raises(LyraSimError, match="mean_std.pt"):
+    with pytest.raises(LyraSimError, match=r"mean_std\.pt"):
         convert(entry, {"model.pt": tmp_path / "model.pt"}, TOKENIZER)
 
 

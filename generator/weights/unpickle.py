@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lyra_sim.errors import LyraSimError
@@ -44,7 +43,10 @@ def read_tensors(path: Path, *, remedy: str) -> Mapping[str, Any]:
         content = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except OSError as error:
         raise LyraSimError(f"cannot read {path} ({error.strerror or error})") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged pickle can make the reader fail in any way, and every one of them means the same here.
         raise LyraSimError(
             f"{path}: expected a checkpoint of tensors, but it is cut off, damaged or holds what cannot be read "
             f"without running code ({_first_sentence(error)}); {remedy}"
@@ -59,9 +61,10 @@ def read_pair(path: Path, *, remedy: str) -> tuple[torch.Tensor, torch.Tensor]:
     _refuse_other_formats(path, remedy)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:
         raise LyraSimError(f"{path}: expected two tensors ({_first_sentence(error)}); {remedy}") from None
-    if len(content) != 2 or not all(isinstance(part, torch.Tensor) for part in content):
+    pair = isinstance(content, list | tuple | torch.Tensor) and len(content) == 2
+    if not pair or not all(isinstance(part, torch.Tensor) for part in content):
         raise LyraSimError(f"{path}: expected two tensors, mean and standard deviation; {remedy}")
     return content[0], content[1]
 

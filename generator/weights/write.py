@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from generator.weights.checkpoint import Card, configuration_hash
 from lyra_sim.atomic import atomic_path
+from lyra_sim.errors import LyraSimError
 
 
 def write_pair(
@@ -36,13 +38,19 @@ def write_pair(
 
     Returns:
         The card.
+
+    Raises:
+        LyraSimError: The files cannot be written.
     """
     own = {key: _own_storage(value) for key, value in tensors.items()}
     types = {str(tensor.dtype).removeprefix("torch.") for tensor in own.values()}
     folder.mkdir(parents=True, exist_ok=True)
     file = f"{name}.safetensors"
-    with atomic_path(folder / file) as path:
-        save_file(own, path, {"kind": kind})
+    with atomic_path(folder / file, option="weights file") as path:
+        try:
+            save_file(own, path, {"kind": kind})
+        except SafetensorError as error:
+            raise LyraSimError(f"weights file {folder / file}: cannot be written ({error})") from None
         card: Card = {
             "kind": kind,
             "file": file,
@@ -55,7 +63,7 @@ def write_pair(
             **facts,
             "written": datetime.now(UTC).strftime("%Y-%m-%d"),
         }
-    with atomic_path(folder / f"{name}.json") as path:
+    with atomic_path(folder / f"{name}.json", option="card") as path:
         path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card
 
