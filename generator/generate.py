@@ -28,9 +28,11 @@ from generator.worlds import parse_prompt
 from lyra_sim import __version__
 from lyra_sim.atomic import atomic_folder, atomic_path
 from lyra_sim.collider.floaters import drop_floaters
+from lyra_sim.collider.floor import drop_unused
 from lyra_sim.collider.fuse import fuse_depth
 from lyra_sim.collider.labels import label_mesh
 from lyra_sim.collider.tsdf import DepthViews
+from lyra_sim.errors import LyraSimError
 from lyra_sim.files.ply import write_ply
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
@@ -61,7 +63,7 @@ class Request:
     keep: Path | None = None
     ply: Path | None = None
     preview: bool = True
-    collider: bool = True
+    collider: str = "fused"
 
 
 @dataclass
@@ -135,8 +137,8 @@ def assemble(
             run.progress.update("scene", 0.5, "comparing with held-out views")
             run.report["metrics"] = measure(gaussians, video.held_out)
     provenance = describe(run.request, pipeline, size, video)
-    if not run.request.collider:
-        return Scene(gaussians, provenance=provenance)
+    if run.request.collider == "none":
+        return Scene(gaussians, provenance=provenance, instances=video.instances)
     with run.clock.stage("collider"):
         run.progress.update("collider", 0.0, "rendering depth from the Gaussians")
         views, alphas, labels = depth_views(gaussians, video)
@@ -147,7 +149,21 @@ def assemble(
         proxy = None
         if run.request.proxy and labels is not None:
             proxy = label_mesh(mesh, labels * np.uint8(run.request.labels), views, video.classes)
-    return Scene(gaussians, collider=mesh, proxy=proxy, provenance=provenance)
+        if run.request.collider == "world":
+            # The proxy stays the fused one: it goes with what the splats show.
+            if video.surface is None:
+                raise LyraSimError(
+                    f"--collider world: teacher {video.source['teacher']} has no exact surface; use fused"
+                )
+            mesh = drop_unused(video.surface)
+    return Scene(
+        gaussians,
+        collider=mesh,
+        proxy=proxy,
+        provenance=provenance,
+        collider_kind=run.request.collider,
+        instances=video.instances,
+    )
 
 
 def depth_views(

@@ -203,3 +203,22 @@ def test_fewer_paths_make_a_scene_too(paths: str, tmp_path: Path, capsys: pytest
     report = json.loads(capsys.readouterr().out.splitlines()[-1])["report"]
     assert sorted(report["inputs"]["teacher"]["distances"]) == sorted(paths.split(","))
     assert report["collider"]["faces"] > 0
+
+
+def test_the_exact_collider_comes_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video: TeacherVideo
+) -> None:
+    """Show that --collider world takes the procedural world's own mesh, floor at exactly z = 0, and says so."""
+    from lyra_sim.inspect import inspect_file
+
+    monkeypatch.setattr(chain, "imagine", lambda *args: video)
+    out = tmp_path / "s.usdz"
+    assert (
+        main(["gen", "office corridor", "--out", str(out), "--collider", "world", "--progress", "none"]) == 0
+    )
+    assert video.surface is not None
+    stage = Usd.Stage.Open(str(out))
+    collider = next(p for p in stage.TraverseAll() if p.HasAPI(UsdPhysics.CollisionAPI))
+    points = np.array(UsdGeom.Mesh(collider).GetPointsAttr().Get())
+    assert points[:, 2].min() == pytest.approx(video.surface.vertices[:, 2].min(), abs=1e-6)
+    assert inspect_file(out).collider == "world"

@@ -23,7 +23,7 @@ class LossWeights:
     opacity: float = 0.0
     """Mean opacity of the Gaussians that survive pruning."""
     coverage: float = 0.0
-    """1 - alpha of rendered frames where something is to be seen: rooms are closed, so no background may shine through."""
+    """1 - alpha of rendered frames where something is to be seen, so that no background shines through."""
     distance: float = 0.0
     """Direct: log distance of every Gaussian along its ray against the world's."""
     colour: float = 0.0

@@ -122,6 +122,8 @@ class ProceduralTeacher:
                 "movement": self.movement,
                 "distances": {path.name: {"drawn": path.wanted, "used": path.distance} for path in paths},
             },
+            instances=tuple({"name": item.name, "label": item.label} for item in world.instances),
+            surface=world.triangles(),
         )
 
     def _clip(self, name: str, caster: RayCaster, c2w: np.ndarray) -> Clip:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from generator.cameras import Cameras
+from lyra_sim.scene import TriangleMesh
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0..1) and a short message."""
@@ -45,6 +46,10 @@ class TeacherVideo:
     """Whether depth and poses are in metres and the world frame is Z up with the floor at z = 0."""
     source: dict[str, object]
     """Provenance: teacher name, kind, words, seed and so on (JSON types only)."""
+    instances: tuple[dict[str, object], ...] = ()
+    """One row (name, label) per object that the teacher knows."""
+    surface: TriangleMesh | None = None
+    """The exact surface, where the teacher has one. For colliders on request only; it never reaches the decoder."""
 
 
 class Teacher(Protocol):

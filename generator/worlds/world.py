@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lyra_sim.scene import TriangleMesh
+
 
 @dataclass(frozen=True)
 class Material:
@@ -74,6 +76,17 @@ class World:
     """Pose of the conditioning camera, OpenCV axes (x right, y down, z forward), camera to world, (4, 4)."""
     horizontal_fov: float
     """Horizontal field of view of the conditioning camera [rad]."""
+
+    def triangles(self) -> TriangleMesh:
+        """Return the surface as two triangles per quad, without the empty ones of triangles written as quads."""
+        faces = (
+            np.arange(4 * len(self.corners), dtype=np.int32)
+            .reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]]
+            .reshape(-1, 3)
+        )
+        vertices = self.corners.reshape(-1, 3).astype(np.float32)
+        a, b, c = (vertices[faces[:, i]] for i in range(3))
+        return TriangleMesh(vertices, faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-9])
 
     @property
     def labels(self) -> tuple[str, ...]:

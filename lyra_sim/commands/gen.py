@@ -72,6 +72,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
     parser.add_argument("--no-preview", action="store_true", help="do not write the picture beside the scene")
+    parser.add_argument(
+        "--collider",
+        choices=("fused", "world"),
+        default="fused",
+        help="fused: from the depth of the splats; world: the exact mesh of the procedural world",
+    )
     parser.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
     parser.add_argument("--no-labels", action="store_true", help="leave class labels off the proxy mesh")
     parser.add_argument(
@@ -127,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
         ply=args.ply,
         preview=not args.no_preview,
-        collider=not args.no_collider,
+        collider="none" if args.no_collider else args.collider,
     )
     result = generate(request, progress)
     progress.result(**result)
