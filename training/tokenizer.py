@@ -161,7 +161,8 @@ class TokenizerTrainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         """Split the parameters: the linear start holds in the projections, so they move slowly."""
-        slow, fast = [], []
+        slow: list[torch.nn.Parameter] = []
+        fast: list[torch.nn.Parameter] = []
         for name, parameter in self._parameters().items():
             start = any(part in name for part in ("conv_in", "conv_out", "norm_out", "quant_conv"))
             (slow if start else fast).append(parameter)

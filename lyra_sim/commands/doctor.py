@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from lyra_sim.doctor import examine
 
@@ -22,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; the exit status is 0 when at least the mini size can run."""
-    facts = examine() | capabilities()
+    facts: dict[str, Any] = examine() | capabilities()
     if args.json:
         sys.stdout.write(json.dumps(facts, indent=1) + "\n")
     else:
