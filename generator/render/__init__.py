@@ -1,8 +1,9 @@
 """Render 3D Gaussians: one front door, three backends that agree.
 
 `rasterize` is the only entry. It picks the backend by device: the compiled CPU one (`cpu`), gsplat on
-CUDA (`cuda`), or the plain PyTorch one (`reference`) for other dtypes and as the test oracle. The
-environment variable LYRA_SIM_RENDERER names one of the three to override the choice.
+CUDA (`cuda`), or the plain PyTorch one (`reference`), which is the test oracle and also serves float64 and
+gradients through 3DGUT or a fisheye on the CPU. The environment variable LYRA_SIM_RENDERER names one of
+the three to override the choice.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from generator.render.request import CameraModel, Projection, Rendering, Request, check_request, check_tensors
+from generator.render.request import (
+    CameraModel,
+    Projection,
+    Rendering,
+    Request,
+    check_request,
+    check_tensors,
+    needs_gradients,
+)
 from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
 
@@ -65,16 +74,20 @@ def rasterize(
         projection: `ewa` (affine approximation on the image) or `3dgut` (evaluated along each pixel's ray).
         camera_model: `pinhole` or `fisheye` (OpenCV's).
         distortion: fisheye coefficients k1..k4.
-        alpha_cap: largest alpha of one Gaussian at one pixel.
+        alpha_cap: largest alpha of one Gaussian at one pixel; on CUDA, gsplat's own holds instead.
         backend: `reference`, `cpu` or `cuda` instead of the one that fits the tensors' device.
 
     Returns:
-        The images, on the device and of the dtype of `means`.
+        The images on the device of `means`; float32, except that the reference keeps the dtype of `means`.
 
     Raises:
         LyraSimError: for shapes, values, sizes or a backend that cannot be served.
     """
-    request = Request(height, width, background, near, far, projection, camera_model, distortion, alpha_cap)
+    if len(distortion) != 4:
+        raise LyraSimError(f"distortion needs the 4 values k1..k4, got {len(distortion)}")
+    k1, k2, k3, k4 = distortion
+    behind = None if background is None else tuple(background)
+    request = Request(height, width, behind, near, far, projection, camera_model, (k1, k2, k3, k4), alpha_cap)
     check_request(request, len(c2w))
     gaussians = {
         "means": means,
@@ -84,7 +97,7 @@ def rasterize(
         "colors": colors,
     }
     check_tensors(gaussians, c2w, intrinsics)
-    module: Any = importlib.import_module(f"generator.render.{_choose(backend, means)}")
+    module: Any = importlib.import_module(f"generator.render.{_choose(backend, gaussians, request)}")
     return module.render(
         means, scales, rotations, opacities, colors, c2w.detach(), intrinsics.detach(), request
     )
@@ -110,8 +123,9 @@ def render_views(gaussians: Gaussians, c2w: np.ndarray, intrinsics: np.ndarray, 
         return rasterize(*tensors, **options)
 
 
-def _choose(backend: str | None, means: torch.Tensor) -> str:
-    name = backend or os.environ.get("LYRA_SIM_RENDERER") or _default(means)
+def _choose(backend: str | None, gaussians: dict[str, torch.Tensor], request: Request) -> str:
+    means = gaussians["means"]
+    name = backend or os.environ.get("LYRA_SIM_RENDERER") or _default(gaussians, request)
     if name not in BACKENDS:
         raise LyraSimError(
             f"renderer {name!r} is unknown: set LYRA_SIM_RENDERER to one of {', '.join(BACKENDS)}"
@@ -125,7 +139,10 @@ def _choose(backend: str | None, means: torch.Tensor) -> str:
     return name
 
 
-def _default(means: torch.Tensor) -> str:
+def _default(gaussians: dict[str, torch.Tensor], request: Request) -> str:
+    means = gaussians["means"]
     if means.device.type == "cuda":
         return "cuda"
-    return "reference" if means.dtype == torch.float64 or means.device.type != "cpu" else "cpu"
+    if means.device.type != "cpu" or means.dtype == torch.float64:
+        return "reference"
+    return "cpu" if request.is_plain or not needs_gradients(gaussians.values()) else "reference"

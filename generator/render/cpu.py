@@ -6,36 +6,50 @@ the cache), parallel over as many threads as torch uses.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
-from generator.render.cpu_adjoint import blend_backward
+from generator.render import lens
 from generator.render.cpu_blend import blend
-from generator.render.cpu_project import SPLAT_COLUMNS, project
-from generator.render.cpu_reduce import reduce_gradients
+from generator.render.cpu_blend_adjoint import blend_backward
+from generator.render.cpu_layout import (
+    COLOR,
+    ELLIPSE_COLUMNS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Images,
+    PairSlots,
+    Screen,
+    Shapes,
+    TileLists,
+    View,
+)
+from generator.render.cpu_lens import project_fisheye
+from generator.render.cpu_project import project
+from generator.render.cpu_project_adjoint import SHAPE_COLUMNS, reduce_gradients
 from generator.render.cpu_tiles import bin_splats, depth_order, gather, visible_slots
-from generator.render.request import Rendering, Request
+from generator.render.cpu_unscented import FORM_COLUMNS, project_unscented
+from generator.render.request import Rendering, Request, needs_gradients
 from lyra_sim.errors import LyraSimError
 
 
 @dataclass(frozen=True)
 class _Binned:
-    """Hold what one view's passes share; arrays as `cpu_project` and `cpu_tiles` document them."""
+    """Hold what the two passes of one view share; see `cpu_layout`."""
 
-    view: np.ndarray
+    view: View
     splats: np.ndarray
+    forms: np.ndarray | None
     owners: np.ndarray
     ranks: np.ndarray
-    tile_starts: np.ndarray
-    list_splat: np.ndarray
-    list_rows: np.ndarray
-    starts: np.ndarray
-    used: np.ndarray
-    positions: np.ndarray
+    lists: TileLists
+    slots: PairSlots
 
 
 def render(
@@ -48,90 +62,120 @@ def render(
     intrinsics: torch.Tensor,
     request: Request,
 ) -> Rendering:
-    """Render every view in float32; arguments as in `generator.render.rasterize`."""
-    if request.projection != "ewa" or request.camera_model != "pinhole":
-        raise LyraSimError("the cpu renderer draws ewa through a pinhole only: use backend='reference'")
-    tensors = [tensor.float().contiguous() for tensor in (means, scales, rotations, opacities, colors)]
-    views = _pack_views(c2w, intrinsics, request)
-    return Rendering(*_Rasterize.apply(*tensors, views, request))
+    """Render every view in float32; arguments as in `generator.render.rasterize`.
+
+    Raises:
+        LyraSimError: when gradients are asked for that only the reference has.
+    """
+    gaussians = (means, scales, rotations, opacities, colors)
+    if needs_gradients(gaussians) and not request.is_plain:
+        raise LyraSimError(
+            "the cpu renderer differentiates ewa through a pinhole only: use backend='reference'"
+        )
+    tensors = [tensor.float().contiguous() for tensor in gaussians]
+    return Rendering(*_Rasterize.apply(*tensors, _views(c2w, intrinsics, request), request))
 
 
-def _pack_views(c2w: torch.Tensor, intrinsics: torch.Tensor, request: Request) -> np.ndarray:
-    """Return one row per view in the layout that `cpu_project` documents, (V, 24) float32."""
+class _Rasterize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[torch.Tensor, ...]:
+        *gaussians, views, request = arguments
+        _use_torch_threads()
+        *shapes, colors = (tensor.detach().numpy() for tensor in gaussians)
+        channels, shape = colors.shape[1], (len(views), request.height, request.width)
+        outputs = (torch.empty(*shape, channels), torch.empty(shape), torch.empty(shape), torch.empty(shape))
+        background = np.array(request.background_of(channels), np.float32)
+        cap = np.float32(request.alpha_cap)
+        binned = []
+        for index, view in enumerate(views):
+            kept = _bin_view(Shapes(*shapes), colors, view, request)
+            rays = None if kept.forms is None else _tile_rays(view[12:16], request)
+            images = Images(*(output[index].numpy() for output in outputs))
+            blend(kept.splats, kept.forms, rays, kept.lists, cap, background, images)
+            binned.append(kept)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*gaussians[:4], *outputs)
+            ctx.binned, ctx.background, ctx.cap = binned, background, cap
+        ctx.mark_non_differentiable(outputs[2])
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        _use_torch_threads()
+        saved = [tensor.numpy() for tensor in ctx.saved_tensors]
+        arriving = [grad.float().contiguous().numpy() for grad in grads]
+        shapes, outputs = Shapes(*saved[:4]), saved[4:]
+        out = torch.zeros(len(shapes.means), SHAPE_COLUMNS)
+        grad_colors = torch.zeros(len(shapes.means), outputs[0].shape[-1])
+        for index, kept in enumerate(ctx.binned):
+            images = Images(*(output[index] for output in outputs))
+            image_grads = Images(*(grad[index] for grad in arriving))
+            pair_grads = blend_backward(kept.splats, kept.lists, ctx.cap, ctx.background, images, image_grads)
+            owned = (kept.splats, kept.owners, kept.ranks, kept.slots, pair_grads)
+            reduce_gradients(*owned, shapes, kept.view, out.numpy(), grad_colors.numpy())
+        return out[:, :3], out[:, 3:6], out[:, 6:10], out[:, 10], grad_colors, None, None
+
+
+def _views(c2w: torch.Tensor, intrinsics: torch.Tensor, request: Request) -> list[View]:
+    """Turn poses and intrinsics into the kernels' cameras."""
     poses, cameras = c2w.double().numpy(), intrinsics.double().numpy()
     rotation = poses[:, :3, :3].transpose(0, 2, 1)
     translation = -(rotation @ poses[:, :3, 3:])[..., 0]
     focal, center = cameras[:, :2], cameras[:, 2:]
     size = np.array([request.width, request.height], np.float64)
+    # The Jacobian is clamped 30% of half the field of view outside the image, as gsplat's is.
     margin = 0.15 * size / focal
-    low, high = -center / focal - margin, (size - center) / focal + margin
-    limits = np.stack([low, high], axis=-1).reshape(-1, 4)
+    limits = np.stack([-center / focal - margin, (size - center) / focal + margin], axis=-1)
     clips = np.broadcast_to([request.near, request.far, *size], (len(poses), 4))
-    parts = [rotation.reshape(-1, 9), translation, cameras, limits, clips]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    parts = [rotation.reshape(-1, 9), translation, cameras, limits.reshape(-1, 4), clips]
+    return [View(*row) for row in np.concatenate(parts, axis=1).astype(np.float32)]
 
 
-class _Rasterize(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        means: torch.Tensor,
-        scales: torch.Tensor,
-        rotations: torch.Tensor,
-        opacities: torch.Tensor,
-        colors: torch.Tensor,
-        views: np.ndarray,
-        request: Request,
-    ) -> tuple[torch.Tensor, ...]:
-        _use_torch_threads()
-        gaussians = [tensor.detach().numpy() for tensor in (means, scales, rotations, opacities, colors)]
-        shape = (len(views), request.height, request.width)
-        rgb = torch.empty(*shape, colors.shape[1])
-        depth, median, alpha = torch.empty(shape), torch.empty(shape), torch.empty(shape)
-        background = np.array(request.background_of(colors.shape[1]), np.float32)
-        cap = np.float32(request.alpha_cap)
-        binned = []
-        for index, view in enumerate(views):
-            kept = _bin_view(gaussians, view, request)
-            lists = (kept.splats, kept.tile_starts, kept.list_splat, kept.list_rows)
-            images = [image[index].numpy() for image in (rgb, depth, median, alpha)]
-            blend(*lists, cap, background, *images)
-            binned.append(kept)
-        if any(ctx.needs_input_grad):
-            ctx.save_for_backward(means, scales, rotations, opacities, rgb, depth, alpha)
-            ctx.binned, ctx.background, ctx.cap = binned, background, cap
-        ctx.mark_non_differentiable(median)
-        return rgb, depth, median, alpha
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        _use_torch_threads()
-        means, scales, rotations, opacities, rgb, depth, alpha = (
-            t.detach().numpy() for t in ctx.saved_tensors
-        )
-        grad_rgb, grad_depth, _, grad_alpha = (grad.float().contiguous().numpy() for grad in grads)
-        out = torch.zeros(len(means), 11)
-        grad_colors = torch.zeros(len(means), rgb.shape[-1])
-        for index, kept in enumerate(ctx.binned):
-            images = [image[index] for image in (rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha)]
-            lists = (kept.splats, kept.tile_starts, kept.list_splat, kept.list_rows)
-            pair_grads = blend_backward(*lists, ctx.cap, ctx.background, *images)
-            owned = (kept.splats, kept.owners, kept.ranks, kept.starts, kept.used, kept.positions, pair_grads)
-            gaussians = (means, scales, rotations, opacities)
-            reduce_gradients(*owned, *gaussians, kept.view, out.numpy(), grad_colors.numpy())
-        return out[:, :3], out[:, 3:6], out[:, 6:10], out[:, 10], grad_colors, None, None
-
-
-def _bin_view(gaussians: list[np.ndarray], view: np.ndarray, request: Request) -> _Binned:
-    means, scales, rotations, opacities, colors = gaussians
-    splats = np.empty((len(means), SPLAT_COLUMNS), np.float32)
-    ellipses = np.empty((len(means), 4), np.float32)
-    source = np.empty(len(means), np.int32)
-    visible = project(means, scales, rotations, opacities, view, splats, ellipses, source)
+def _bin_view(shapes: Shapes, colors: np.ndarray, view: View, request: Request) -> _Binned:
+    """Project, sort and bin the Gaussians of one view."""
+    count = len(colors)
+    splats, ellipses = np.empty((count, COLOR), np.float32), np.empty((count, ELLIPSE_COLUMNS), np.float32)
+    screen = Screen(splats, ellipses, np.empty(count, np.int32))
+    boxes = forms = None
+    if request.projection == "3dgut":
+        boxes, forms = np.empty((count, 4), np.int32), np.empty((count, FORM_COLUMNS), np.float32)
+        visible = project_unscented(shapes, view, _lens(request), screen, boxes, forms)
+    elif request.camera_model == "fisheye":
+        visible = project_fisheye(shapes, view, _lens(request), screen)
+    else:
+        visible = project(shapes, view, screen)
     slots = visible_slots(visible)
     order = depth_order(splats, slots)
-    rows, shapes, owners, ranks = gather(order, slots, splats, ellipses, source, colors)
-    return _Binned(view, rows, owners, ranks, *bin_splats(rows, shapes, request.width, request.height))
+    splats, ellipses, owners, ranks = gather(order, slots, screen, colors)
+    if boxes is not None and forms is not None:
+        boxes, forms = boxes[slots[order]], forms[slots[order]]
+    lists = bin_splats(ellipses, boxes, request.width, request.height)
+    return _Binned(view, splats, forms, owners, ranks, *lists)
+
+
+def _lens(request: Request) -> np.ndarray:
+    """Return the lens in the layout that `cpu_lens` documents."""
+    if request.camera_model == "pinhole":
+        return np.empty(0, np.float32)
+    return np.array([*request.distortion, lens.largest_angle(request.distortion)], np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _tile_rays(intrinsics: tuple[float, ...], request: Request) -> np.ndarray:
+    """Return the viewing directions in tile order, (tiles, TILE_HEIGHT, 3, TILE_WIDTH) float32."""
+    if request.camera_model == "fisheye":
+        rays = lens.pixel_rays(request.height, request.width, np.array(intrinsics), request.distortion)
+    else:
+        fx, fy, cx, cy = (float(value) for value in intrinsics)
+        x, y = (np.arange(request.width) + 0.5 - cx) / fx, (np.arange(request.height) + 0.5 - cy) / fy
+        grid_x, grid_y = np.meshgrid(x, y)
+        rays = np.stack([grid_x, grid_y, np.ones_like(grid_x)], axis=-1)
+    rows, columns = -(-request.height // TILE_HEIGHT), -(-request.width // TILE_WIDTH)
+    padded = np.zeros((rows * TILE_HEIGHT, columns * TILE_WIDTH, 3), np.float32)
+    padded[: request.height, : request.width] = rays
+    tiled = padded.reshape(rows, TILE_HEIGHT, columns, TILE_WIDTH, 3).transpose(0, 2, 1, 4, 3)
+    return np.ascontiguousarray(tiled).reshape(rows * columns, TILE_HEIGHT, 3, TILE_WIDTH)
 
 
 def _use_torch_threads() -> None:

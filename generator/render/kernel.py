@@ -6,14 +6,12 @@ from typing import Any
 
 from numba import njit
 
-FAST = {"contract", "nsz", "arcp"}
-"""Floating-point freedoms given to the compiler: fusing and reciprocals, but no new order of summation."""
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+"""Products and sums may fuse and divisions become reciprocals, but sums keep their order."""
 
-_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": FAST, "error_model": "numpy"}
-
-serial = njit(**_OPTIONS)
+serial: Any = njit(**_OPTIONS)
 """Compile a function that runs on one thread."""
-parallel = njit(parallel=True, **_OPTIONS)
+parallel: Any = njit(parallel=True, **_OPTIONS)
 """Compile a function whose `prange` loops share the threads."""
-inlined = njit(forceinline=True, **_OPTIONS)
+inlined: Any = njit(forceinline=True, **_OPTIONS)
 """Compile a function into every caller."""

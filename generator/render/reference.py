@@ -270,10 +270,9 @@ def _image_distance(
     mean2d: torch.Tensor, conic: torch.Tensor, x0: int, y0: int, x1: int, y1: int
 ) -> torch.Tensor:
     """Return half the squared Mahalanobis distance on the image, (pixels, M)."""
-    x = torch.arange(x0, x1).to(mean2d) + 0.5
-    y = torch.arange(y0, y1).to(mean2d) + 0.5
-    dx = (x[None, :, None] - mean2d[:, 0]).expand(y1 - y0, -1, -1).reshape(-1, len(mean2d))
-    dy = (y[:, None, None] - mean2d[:, 1]).expand(-1, x1 - x0, -1).reshape(-1, len(mean2d))
+    y, x = torch.meshgrid(torch.arange(y0, y1), torch.arange(x0, x1), indexing="ij")
+    dx = (x.to(mean2d) + 0.5).reshape(-1, 1) - mean2d[:, 0]
+    dy = (y.to(mean2d) + 0.5).reshape(-1, 1) - mean2d[:, 1]
     return 0.5 * (conic[:, 0] * dx * dx + conic[:, 2] * dy * dy) + conic[:, 1] * dx * dy
 
 

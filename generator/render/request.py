@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,10 +65,20 @@ class Request:
     alpha_cap: float = 0.999
     """Largest alpha of one Gaussian at one pixel (gsplat 1.5.3: 0.999, gsplat 1.6: 0.99)."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is EWA splatting through a pinhole, the case with a compiled gradient on the CPU."""
+        return self.projection == "ewa" and self.camera_model == "pinhole"
+
     def background_of(self, channels: int) -> tuple[float, ...]:
         """Return one background value per channel."""
         given = tuple(self.background or ())[:channels]
         return given + (0.0,) * (channels - len(given))
+
+
+def needs_gradients(tensors: Iterable[torch.Tensor]) -> bool:
+    """Return whether autograd will ask for gradients of any of the tensors."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def check_request(request: Request, views: int) -> None:
@@ -84,8 +95,6 @@ def check_request(request: Request, views: int) -> None:
         raise LyraSimError(f"projection {request.projection!r} is unknown: use 'ewa' or '3dgut'")
     if request.camera_model not in ("pinhole", "fisheye"):
         raise LyraSimError(f"camera model {request.camera_model!r} is unknown: use 'pinhole' or 'fisheye'")
-    if len(request.distortion) != 4:
-        raise LyraSimError(f"distortion needs the 4 values k1..k4, got {len(request.distortion)}")
     if request.camera_model == "pinhole" and any(request.distortion):
         raise LyraSimError(
             "the pinhole model takes no distortion: undistort first, or use camera_model='fisheye'"

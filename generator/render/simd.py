@@ -10,16 +10,21 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numba.extending
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import lower_builtin, models, register_model
 
 LANES = 8
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTS = ir.VectorType(ir.IntType(32), LANES)
 _FUSE = ("contract", "nsz")
 """Multiplications and additions may fuse; their order stays as written."""
+
+
+intrinsic: Any = numba.extending.intrinsic
+"""Without numba's annotations, which count the typing context as an argument of the call."""
 
 
 class Float8(types.Type):
