@@ -155,7 +155,7 @@ def test_hub_failures_say_what_to_do(
 
 
 def test_every_entry_has_a_layout_and_its_own_name() -> None:
-    """Show that the registry is consistent, and that the cards that the full size looks for are among it."""
+    """Show that the registry is consistent and complete: the full size's cards and the docs agree with it."""
     from generator import sizes
     from generator.weights.convert import LAYOUTS
 
@@ -163,6 +163,8 @@ def test_every_entry_has_a_layout_and_its_own_name() -> None:
     assert len(set(names)) == len(names)
     assert {entry.layout for entry in ENTRIES} == set(LAYOUTS)
     assert {sizes.full().tokenizer.stem, sizes.full().decoder.stem} <= set(names)
+    documented = (Path(__file__).parent.parent / "docs" / "weights.md").read_text()
+    assert all(f"| `{entry.name}` | `{entry.repository}` |" in documented for entry in ENTRIES)
 
 
 def test_the_command_imports_lists_verifies_and_removes(

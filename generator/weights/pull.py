@@ -53,7 +53,7 @@ def pull(
         _require_space(entry, store, sizes)
         files = {}
         for index, (file, size) in enumerate(zip(entry.files, sizes, strict=True)):
-            amount = "" if size is None else f", {size / 1e9:.2f} GB"
+            amount = "" if size is None else f", {size / 1e6:,.1f} MB"
             say(f"{entry.name}: downloading {file.name}{amount} ({index + 1} of {len(entry.files)})")
             files[file.name] = _download(entry, file.name, size)
         return store.install(entry, files, configuration=configuration, any_version=any_version, say=say)
