@@ -3,7 +3,8 @@
 For every kind of world, one conditioning depth is warped into the 102 frames of the six trajectories and compared
 with the ray caster's depth: where the conditioning frame saw the surface (mask 1) and where the guide is a guess
 (mask 0). Beside the guess stands the plain fill of the holes from the background, without the planes that bound
-the scene. Time is processor time on one thread, as a share of building the world and ray casting the same frames as well.
+the scene. Time is processor time on one thread, also as a share of building the world and ray casting the same
+frames.
 """
 
 from __future__ import annotations
