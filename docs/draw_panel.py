@@ -225,11 +225,10 @@ def draw_icon(side: int = 256) -> Image.Image:
 
 
 def _capabilities() -> dict[str, object]:
-    from lyra_sim import __version__
     from lyra_sim.commands.doctor import capabilities
+    from lyra_sim.doctor import examine
 
-    sizes = {"mini": {"available": True, "why": ""}, "full": {"available": False, "why": "no CUDA GPU"}}
-    return {"version": __version__, "sizes": sizes, "targets": ["isaac-6"], **capabilities()}
+    return {**examine(), **capabilities()}
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def play(args: argparse.Namespace, rest: list[str]) -> int:
         type="result",
         stage="done",
         fraction=1.0,
-        message="made",
+        message=f"made {args.out}",
         scene=str(args.out),
         preview=str(picture),
         report=report,

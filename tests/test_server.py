@@ -322,16 +322,16 @@ def test_a_picture_reaches_the_child_under_a_name_of_ours(tmp_path, monkeypatch)
         scene = api("GET", f"/jobs/{job}/files/scene.usdz")[2].decode()
         assert f"{tmp_path}/jobs/{job}/input-{upload['id'][:8]}.png" in scene
         assert not [name for name in view["files"] if "input" in name]
-        assert api("POST", "/jobs", {"image": upload["id"]})[0] == 422
+        assert api("POST", "/jobs", {"image": upload["id"]})[0] == 404
         assert api("POST", "/uploads", b"<svg/>", {"Content-Type": "image/svg+xml"})[0] == 415
 
 
 def test_what_lyra_sim_lacks_is_refused_with_the_reason(api):
     """An input or an option that the server's lyra-sim does not have is refused at once, not in the queue."""
     status, _, body = api("POST", "/uploads", PICTURE.read_bytes(), {"Content-Type": "image/png"})
-    assert (status, json.loads(body)["detail"]) == (422, "lyra-sim 0.1.0 has no --image yet")
+    assert (status, json.loads(body)["detail"]) == (409, "lyra-sim 0.1.0 has no --image yet")
     status, _, body = api("POST", "/jobs", {"prompt": "x", "size": "full"})
-    assert (status, b"no CUDA GPU" in body) == (422, True)
+    assert (status, b"no CUDA GPU" in body) == (409, True)
     assert api("POST", "/jobs", {"prompt": "x", "target": "isaac-6"})[0] == 202
 
 
@@ -360,7 +360,7 @@ def test_no_path_of_a_client_is_opened(api):
         ({}, "Nothing to make"),
         ({"prompt": " "}, "Nothing to make"),
         ({"prompt": "x" * 10_001}, "10000"),
-        ({"prompt": "a\0b"}, "control"),
+        ({"prompt": "a\0b"}, "pattern"),
         ({"prompt": "x", "seed": -1}, "greater"),
         ({"prompt": "x", "out": "/etc/passwd"}, "Extra"),
         ({"prompt": "x", "size": "huge"}, "mini"),
@@ -371,6 +371,18 @@ def test_bad_jobs_are_refused(guarded, body, words):
     """A job that makes no sense is refused with the reason."""
     status, _, answer = guarded("POST", "/jobs", body)
     assert (status, words in answer.decode()) == (422, True), answer
+
+
+def test_the_description_lists_the_options_of_gen():
+    """Jobs have exactly the fields of a request for `lyra-sim gen`, and the same trajectories."""
+    from dataclasses import fields
+    from typing import get_args
+
+    from lyra_sim.jobs import TRAJECTORIES, GenRequest
+    from lyra_sim.server.schema import JobRequest, Trajectory
+
+    assert list(JobRequest.model_fields) == [field.name for field in fields(GenRequest)]
+    assert get_args(Trajectory) == TRAJECTORIES
 
 
 def test_a_long_body_is_refused(guarded):
@@ -420,7 +432,9 @@ def start_server(data: Path) -> tuple[subprocess.Popen, Api]:
         f"config.ServerConfig = lambda **fields: real(**fields, command={FAKE!r})\n"
         "parser = argparse.ArgumentParser()\n"
         "serve.add_parser(parser.add_subparsers())\n"
-        f"args = parser.parse_args(['serve', '--port', '0', '--data', {str(data)!r}])\n"
+        f"args = parser.parse_args(['serve', '--port', '0', '--data', {os.path.relpath(data)!r}])\n"
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line does\n"
         "raise SystemExit(args.run(args))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -450,7 +464,10 @@ def test_states_survive_a_killed_server(tmp_path):
         assert b"first" in api("GET", f"/jobs/{done}/files/scene.usdz")[2]
     finally:
         process.terminate()
-        assert process.communicate(timeout=60)[1].startswith(f"Ending process group {child},")
+        assert (
+            process.communicate(timeout=60)[1] == f"Ending process group {child}, left by an earlier server\n"
+        )
+        assert process.returncode == 0
 
 
 def test_a_stopped_server_ends_its_job(tmp_path):

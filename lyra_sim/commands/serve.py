@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from lyra_sim.server.config import ServerConfig
 
     config = ServerConfig(
-        data=args.data or default_data_folder(),
+        data=(args.data or default_data_folder()).expanduser().resolve(),
         host=args.host,
         port=args.port,
         token=read_token(args.token_file),
@@ -73,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         settings = uvicorn.Config(
             app, log_level="warning", limit_concurrency=100, timeout_graceful_shutdown=2
         )
-        uvicorn.Server(settings).run(sockets=[listener])
+        # uvicorn raises the signal that stopped it once more, after it has stopped.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(settings).run(sockets=[listener])
     return 0
 
 

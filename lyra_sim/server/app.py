@@ -12,14 +12,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Match
 
 from lyra_sim import __version__
 from lyra_sim.jobs import Capabilities, JobError
 from lyra_sim.server.config import ServerConfig
-from lyra_sim.server.guard import Guard
+from lyra_sim.server.guard import OPEN_PATHS, Guard
 from lyra_sim.server.schema import Health, JobRequest, JobView, Problem, Upload
 from lyra_sim.server.store import ACTIVE, Job, JobStore, QueueFullError
 from lyra_sim.server.uploads import SUFFIXES, Uploads
@@ -48,13 +49,15 @@ def create_app(config: ServerConfig) -> FastAPI:
         summary="A sentence, a picture or a video to a simulation-ready 3D Gaussian scene",
         lifespan=service.lifespan,
         redoc_url=None,
-        # Declares the scheme for the OpenAPI page; `Guard` is what checks it.
-        dependencies=[Depends(HTTPBearer(auto_error=False))],
         responses=_problems(401, 403, 413, 421),
     )
     app.add_middleware(Guard, config=config)
+    app.add_exception_handler(405, _name_the_methods)
     for method, path, endpoint, options in service.routes():
-        app.add_api_route(path, endpoint, methods=[method], **options)
+        # Declares the token for the OpenAPI page; `Guard` is what checks it.
+        closed = config.token is not None and path not in OPEN_PATHS
+        token = [Depends(HTTPBearer(auto_error=False))] if closed else []
+        app.add_api_route(path, endpoint, methods=[method], dependencies=token, **options)
     return app
 
 
@@ -91,7 +94,7 @@ class Service:
                 {
                     "response_model": Upload,
                     "status_code": 201,
-                    "responses": _problems(415, 422, 503),
+                    "responses": _problems(409, 415, 503),
                     "openapi_extra": {
                         "requestBody": {
                             "required": True,
@@ -106,7 +109,11 @@ class Service:
                 "POST",
                 "/jobs",
                 self.submit,
-                {"response_model": JobView, "status_code": 202, "responses": _problems(422, 429, 503)},
+                {
+                    "response_model": JobView,
+                    "status_code": 202,
+                    "responses": _problems(400, 404, 409, 422, 429, 503),
+                },
             ),
             ("GET", "/jobs", self.jobs, {"response_model": list[JobView]}),
             ("GET", "/jobs/{job}", self.job, {"response_model": JobView, **missing}),
@@ -149,7 +156,7 @@ class Service:
             raise HTTPException(415, f"Content-Type {kind!r}: send one of {', '.join(SUFFIXES)}")
         option = f"--{'image' if kind.startswith('image/') else 'video'}"
         if why := (await self._ask()).lacks_option(option):
-            raise HTTPException(422, why)
+            raise HTTPException(409, why)
         name, size = await self._uploads.save(request.stream(), suffix=SUFFIXES[kind])
         return Upload(id=name, bytes=size)
 
@@ -158,7 +165,7 @@ class Service:
         can = await self._ask()
         request = can.settle(body.request())
         if objections := can.objections(request):
-            raise HTTPException(422, "; ".join(objections))
+            raise HTTPException(409, "; ".join(objections))
         return await run_in_threadpool(self._queue, asdict(request))
 
     def _queue(self, fields: dict[str, Any]) -> JobView:
@@ -168,7 +175,7 @@ class Service:
                     fields[name] = self._uploads.take(fields[name], self._worker.folder(job))
                     if fields[name] is None:
                         raise HTTPException(
-                            422, f"{name}: no such upload, or it was used, or is older than an hour"
+                            404, f"{name}: no such upload, or it was used, or is older than an hour"
                         )
             return fields
 
@@ -262,6 +269,13 @@ class Service:
             last=None if brief else self._store.last_event(job.id),
             files=[] if brief else sorted(self._files(job.id)),
         )
+
+
+async def _name_the_methods(request: Request, error: Exception) -> JSONResponse:
+    """Answer a wrong method with all right ones; the framework names those of one route only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    allowed = sorted({method for route in routes for method in getattr(route, "methods", ())})
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(allowed)})
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -13,15 +13,30 @@ UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Trajectory = Literal["left", "right", "up", "zoom_out", "zoom_in", "clockwise"]
 
 
+MAX_SEED = 2**53 - 1
+"""Larger integers do not survive every JSON reader."""
+
+_NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
+
+
+def _one_input(schema: dict[str, Any]) -> None:
+    """Say in the schema what `GenRequest.problem` checks: a prompt or one uploaded input."""
+    given: dict[str, Any] = {name: {"properties": {name: {"type": "string"}}} for name in ("image", "video")}
+    wanted = [{"required": [name], **rule} for name, rule in given.items()]
+    schema["anyOf"] = [{"required": ["prompt"], "properties": {"prompt": {"pattern": r"\S"}}}, *wanted]
+    schema["not"] = {"allOf": wanted}
+    schema["examples"] = [{"prompt": "warehouse aisle", "seed": 7, "size": "mini"}]
+
+
 class JobRequest(BaseModel):
     """What to generate; the options of `lyra-sim gen`."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"prompt": "warehouse aisle"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_one_input)
 
-    prompt: str = Field(default="", max_length=10_000, description="What to make")
+    prompt: str = Field(default="", max_length=10_000, pattern=_NO_CONTROL, description="What to make")
     image: UploadId | None = Field(default=None, description="Id of an uploaded picture")
     video: UploadId | None = Field(default=None, description="Id of an uploaded video")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Same input and seed, same scene")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Same input and seed, same scene")
     size: Literal["mini", "full", "auto"] = "auto"
     trajectories: list[Trajectory] = Field(default=[], max_length=6, description="Empty: lyra-sim's choice")
     target: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
@@ -34,8 +49,6 @@ class JobRequest(BaseModel):
     def _whole(self) -> JobRequest:
         if problem := self.request().problem():
             raise ValueError(problem)
-        if any(ord(character) < 32 and character not in "\t\n\r" for character in self.prompt):
-            raise ValueError("The prompt holds control characters")
         return self
 
     def request(self) -> GenRequest:

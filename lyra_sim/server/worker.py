@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from lyra_sim.jobs import (
@@ -184,31 +183,35 @@ class _Receiver:
             if message.preview is None and message.stage == stage and now - when < MIN_INTERVAL_S:
                 return
             self._last = (message.stage, now)
-            self._store.append(self._job, as_record(replace(message, preview=self._url(message.preview))))
+            self._store.append(self._job, self._record(message))
         elif isinstance(message, Result):
             self._finish_with(message)
         else:
             self._fail(message)
 
     def _finish_with(self, result: Result) -> None:
-        scene = self._url(result.scene)
-        if scene is None:
+        if self._url(result.scene) is None:
             self._fail(Failure("lyra-sim reported a scene that is not there"))
-            return
-        report = {key: _without(value, f"{self._folder}{os.sep}") for key, value in result.report.items()}
-        public = replace(result, scene=scene, preview=self._url(result.preview), report=report)
-        self._store.finish(self._job, "done", as_record(public))
+        else:
+            self._store.finish(self._job, "done", self._record(result))
 
     def _fail(self, failure: Failure) -> None:
         state: JobState = "cancelled" if failure.cancelled else "failed"
         if failure.cancelled and self._stopping():
             state, failure = "failed", Failure("The server was stopped while this job ran; send it again")
-        public = replace(failure, message=failure.message.replace(f"{self._folder}{os.sep}", ""))
-        self._store.finish(self._job, state, as_record(public))
+        self._store.finish(self._job, state, self._record(failure))
 
-    def _url(self, path: str | None) -> str | None:
+    def _record(self, message: Message) -> dict[str, object]:
+        """Return the JSON object that clients see."""
+        record = as_record(message)
+        urls = {name: self._url(record[name]) for name in ("scene", "preview") if name in record}
+        return {key: _without(value, f"{self._folder}{os.sep}") for key, value in (record | urls).items()}
+
+    def _url(self, path: object) -> str | None:
         """Return the URL path of a file in the job's folder; None for anything else."""
-        if path is None or Path(path).parent != self._folder or not Path(path).is_file():
+        if not isinstance(path, str) or not Path(path).is_file():
+            return None
+        if Path(path).resolve().parent != self._folder.resolve():
             return None
         return f"/jobs/{self._job}/files/{Path(path).name}"
 
