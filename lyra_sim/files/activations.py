@@ -42,13 +42,19 @@ def log_scale(s: np.ndarray) -> np.ndarray:
 
 
 def unit_quaternions(q: np.ndarray) -> np.ndarray:
-    """Return quaternions (N, 4) at unit length as float32; a zero quaternion becomes the identity wxyz."""
-    squared = np.einsum("ij,ij->i", q, q, dtype=np.float64)
-    off = np.abs(squared - 1.0) > _UNIT_TOLERANCE
-    result = np.array(q, np.float32)
-    if off.any():
-        length = np.sqrt(squared[off])[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            unit = q[off] / length
-        result[off] = np.where(length > 1e-20, unit, np.array([1.0, 0.0, 0.0, 0.0]))
-    return result
+    """Return quaternions (N, 4) at unit length as float32; a zero quaternion becomes the identity wxyz.
+
+    Those that have unit length up to rounding keep their bits.
+    """
+    q = q.astype(np.float32)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        squared = q[:, 0] ** 2
+        for i in (1, 2, 3):
+            squared += q[:, i] ** 2
+        factor = 1.0 / np.sqrt(squared)
+        factor[np.abs(squared - 1.0) < _UNIT_TOLERANCE] = 1.0
+        zero = squared < 1e-30
+        if zero.any():
+            q[zero], factor[zero] = (1.0, 0.0, 0.0, 0.0), 1.0
+        q *= factor[:, None]
+    return q
