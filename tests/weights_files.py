@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,7 @@ def write_deepspeed(path: Path) -> dict[str, torch.Tensor]:
         "sparse_tensor_module_names": {"embedding"},
         "ds_config": {"bf16": {"enabled": True}, "path": path},
         "ds_version": "0.17.1",
+        "counters": defaultdict(list, {"lr": [1e-4]}),
         "arguments": argparse.Namespace(steps=3),
     }
     torch.save({"module": OrderedDict(state), **extras}, path)

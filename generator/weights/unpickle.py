@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,14 @@ def _load(path: Path) -> Any:
         if not archive:
             raise
     names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    with torch.serialization.safe_globals([(Inert, name) for name in names]):
+    stand_ins = {name: Inert for name in names} | {"collections.defaultdict": _mapping}
+    with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in stand_ins.items()]):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def _mapping(*arguments: object) -> OrderedDict:
+    """Make what takes the place of a defaultdict, whose items the reader sets only in a type that it knows."""
+    return OrderedDict()
 
 
 def _refuse_other_formats(path: Path, remedy: str) -> None:
@@ -98,4 +105,6 @@ def _refuse_other_formats(path: Path, remedy: str) -> None:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).split(". ")[0].splitlines()[0][:160] if str(error) else type(error).__name__
+    """Return the reason that an error of PyTorch's reader gives, without the advice around it."""
+    text = str(error).split("WeightsUnpickler error: ")[-1].strip()
+    return text.split(". ")[0].splitlines()[0][:160] if text else type(error).__name__
