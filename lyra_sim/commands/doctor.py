@@ -60,7 +60,7 @@ def report(facts: dict) -> str:
     if not facts["sizes"]["full"]["available"]:
         lines += [
             "",
-            "  For more: a CUDA GPU, `pip install 'lyra-sim[cuda,teacher]'`, and the published weights in",
+            "  For more: a CUDA GPU, `pip install 'lyra-sim[cuda,teacher]'`, and `lyra-sim weights pull NAME` into",
             f"  {facts['weights_folder']} (or set LYRA_SIM_WEIGHTS). The mini size needs none of these.",
         ]
     return "\n".join(lines) + "\n"
