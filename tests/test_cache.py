@@ -292,6 +292,19 @@ def test_warped_depth_of_a_room_is_its_depth() -> None:
     assert np.median(np.abs(error[~seen])) < 0.02
 
 
+def test_guide_may_have_another_size() -> None:
+    """The same view at three quarters and at one and a half times the size is covered and has the same depth."""
+    cameras, depth = room_video()
+    first, pose = torch.from_numpy(depth[0]), torch.from_numpy(cameras.c2w[:1])
+    for height, width in ((66, 120), (132, 240)):
+        camera = torch.from_numpy(cameras.resized(height, width).intrinsics[:1])
+        source = torch.from_numpy(cameras.intrinsics[0])
+        warped, mask = warp_depth(first, first, source, pose[0], pose, camera, height=height, width=width)
+        shown = torch.nn.functional.interpolate(first[None, None], size=(height, width), mode="nearest")[0]
+        assert mask.mean() > 0.97
+        assert (warped / shown - 1).abs().median() < 0.02
+
+
 def test_own_view_of_the_guide_is_exact() -> None:
     """In the conditioning frame itself the guide is the depth that was given."""
     cameras, depth = room_video()

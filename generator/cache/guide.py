@@ -47,7 +47,7 @@ def warp_depth(
         c2w: Its pose, OpenCV axes, (4, 4).
         target_c2w: Poses of the cameras to warp to, (F, 4, 4).
         target_intrinsics: Their fx, fy, cx, cy [px], (F, 4).
-        height: Rows of the warped maps.
+        height: Rows of the warped maps, at most twice those of the conditioning frame for maps without cracks.
         width: Columns of the warped maps.
 
     Returns:
@@ -67,7 +67,8 @@ def warp_depth(
         poses.split(_FRAMES_AT_ONCE), target_intrinsics.float().split(_FRAMES_AT_ONCE), strict=True
     ):
         seen = transform(pose, points)
-        warped, hit = _splat_depth(seen, depth, camera, height, width)
+        spread = depth.flatten() * (camera[:, :1] / intrinsics[0].float())
+        warped, hit = _splat_depth(seen, spread, camera, height, width)
         sheet = rasterize_depth(sheet_triangles(seen, cells), camera, height=height, width=width)
         hit = hit & ~((sheet > 0) & (sheet * (1 + _SHEET_CLEARANCE) < warped))
         envelope = envelope_depth(planes, pose, camera, height=height, width=width, farthest=farthest)
@@ -77,18 +78,21 @@ def warp_depth(
 
 
 def _splat_depth(
-    seen: Tensor, depth: Tensor, intrinsics: Tensor, height: int, width: int
+    seen: Tensor, spread: Tensor, intrinsics: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor]:
+    """Splat the depth of points (B, H, W, 3).
+
+    `spread`, (B, H W), is the depth at which neighbouring points lie one target pixel apart, 0 where unknown.
+    """
     pixels, z = project(seen, intrinsics)
-    growth = depth.flatten() / z.flatten(1).clamp(min=1e-6)
     average, hit = splat(
         z.flatten(1)[:, None],
         pixels.flatten(1, 2),
         z.flatten(1),
-        (depth > 0).flatten()[None].float(),
+        (spread > 0).float(),
         height=height,
         width=width,
-        reach=(_REACH * growth + 0.05).clamp(max=1),
+        reach=(_REACH * spread / z.flatten(1).clamp(min=1e-6) + 0.05).clamp(max=1),
     )
     return average[:, 0], hit
 
