@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from lyra_sim.jobs.remote import UPLOAD_TYPES
+from lyra_sim.jobs.server_api import UPLOAD_TYPES
 
 MAX_PENDING = 16
 """Uploads that may wait for a job; the oldest go first."""

@@ -18,7 +18,7 @@ from .jobs import (
     find_command,
     query_capabilities,
 )
-from .jobs.remote import Server
+from .jobs.server_api import Server
 from .preferences import Preferences
 
 
