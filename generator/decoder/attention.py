@@ -25,11 +25,17 @@ class Attention(nn.Module):
         queries, keys, values = self._heads(self.qkv(tokens), 3)
         return self._mix(queries, keys, values)
 
-    def keys_values(self, slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return keys (not yet normed) and values, (B, heads, L, head dim), of a sequence given in slices."""
-        width = self.qkv.in_features
-        weight, bias = self.qkv.weight[width:], self.qkv.bias[width:]
-        keys, values = self._heads(torch.cat([F.linear(part, weight, bias) for part in slices], dim=1), 2)
+    def keys_values(self, slices: Iterable[Tensor], out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys (not yet normed) and values, (B, heads, L, head dim), of a sequence given in slices.
+
+        They are views of `out`, (B, L, 2 D), which is overwritten.
+        """
+        width, start = self.qkv.in_features, 0
+        for part in slices:
+            stop = start + part.shape[1]
+            out[:, start:stop] = F.linear(part, self.qkv.weight[width:], self.qkv.bias[width:])
+            start = stop
+        keys, values = self._heads(out, 2)
         return keys, values
 
     def attend(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -77,7 +83,8 @@ class AttentionBlock(nn.Module):
     def forward_in_slices(self, tokens: Tensor, size: int) -> Tensor:
         """Return what `forward` does with temporary memory of `size` tokens beside all keys and values."""
         parts = [slice(start, start + size) for start in range(0, tokens.shape[1], size)]
-        keys, values = self.attn.keys_values([self.norm1(tokens[:, part]) for part in parts])
+        both = tokens.new_empty(*tokens.shape[:2], 2 * tokens.shape[2])
+        keys, values = self.attn.keys_values((self.norm1(tokens[:, part]) for part in parts), both)
         out = torch.empty_like(tokens)
         for part in parts:
             mixed = tokens[:, part] + self.attn.attend(self.norm1(tokens[:, part]), keys, values)

@@ -57,7 +57,9 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 def chunked_scan(inputs: ScanInputs, *, reverse: bool = False, chunk: int = CHUNK) -> Tensor:
     """Return y of a whole sequence, shape of x; differentiable. Halves are computed in float32."""
-    return _ChunkedScan.apply(*inputs.widened(), reverse, chunk).to(inputs.x.dtype)
+    # Inside of `forward` gradient mode is always off, and needs_input_grad ignores it.
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    return _ChunkedScan.apply(*inputs.widened(), reverse, chunk, keep).to(inputs.x.dtype)
 
 
 @torch.no_grad()
@@ -98,9 +100,9 @@ class _ChunkedScan(torch.autograd.Function):
     """Loop over sequences and segments; `_Segment` holds the algebra of one of them."""
 
     @staticmethod
-    def forward(ctx, x, dt, a, b, c, d, reverse, chunk):  # type: ignore[no-untyped-def]
+    def forward(ctx, x, dt, a, b, c, d, reverse, chunk, keep):  # type: ignore[no-untyped-def]
         inputs = ScanInputs(x, dt, a, b, c, d)
-        y, _, saved = _run(inputs, _no_state(inputs), reverse, chunk, keep=any(ctx.needs_input_grad))
+        y, _, saved = _run(inputs, _no_state(inputs), reverse, chunk, keep=keep)
         ctx.save_for_backward(*inputs, y, *saved)
         ctx.reverse, ctx.chunk = reverse, chunk
         return y
@@ -127,7 +129,7 @@ class _ChunkedScan(torch.autograd.Function):
                 grad_a += da
                 grad_d += dd
         grad_x, grad_dt, grad_b, grad_c = grads
-        return grad_x, grad_dt, grad_a, grad_b, grad_c, grad_d, None, None
+        return grad_x, grad_dt, grad_a, grad_b, grad_c, grad_d, None, None, None
 
 
 def _segments(length: int, chunk: int, reverse: bool) -> list[tuple[slice, int]]:

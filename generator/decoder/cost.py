@@ -18,6 +18,10 @@ SHARE_OF_PEAK = 0.5
 """Share of a large matrix product's speed that the whole decoder reaches on a CPU (benchmarks/results/decoder.md)."""
 LEAST_SLICE = 2048
 """Tokens per slice below which slicing costs more than it saves."""
+SCRATCH = 32 << 20
+"""Bytes that the libraries take for themselves."""
+ALLOWANCE = 1.1
+"""Memory that an allocator takes over what is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _peak(config: DecoderConfig, work: Workload, size: int, element: int) -> int
     attention = part * int(width * (4 + 2 * config.mlp_ratio)) + 2 * tokens + (0 if size else 2 * tokens)
     has_attention = any(config.is_attention(i) for i in range(config.depth))
     blocks = 2 * tokens + max(mamba, attention if has_attention else 0)
-    return max(blocks, tokens + _head_bytes(config, work, element))
+    return SCRATCH + int(ALLOWANCE * max(blocks, tokens + _head_bytes(config, work, element)))
 
 
 def _segment_bytes(config: DecoderConfig) -> int:
