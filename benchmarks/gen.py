@@ -34,8 +34,9 @@ def run_once(prompt: str, folder: Path) -> tuple[float, float, dict[str, Any], s
 
 def table(prompt: str, seconds: float, peak: float, report: dict[str, Any], same: bool) -> str:
     """Write the figures as Markdown."""
+    cores = len(os.sched_getaffinity(0))
     lines = [
-        f"`lyra-sim gen {prompt!r}`, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+        f"`lyra-sim gen {prompt!r}`, {platform.machine()}, {cores} cores, Python {platform.python_version()}",
         "",
         "| stage | seconds | share | peak MiB |",
         "| --- | --- | --- | --- |",
