@@ -40,7 +40,7 @@ EXTREMES = [
     b"\x00\x00\x80\x7f",
     b"9" * 12,
 ]
-BATCH = 200
+BATCH = 100
 """Files per child process."""
 
 

@@ -139,8 +139,10 @@ def load_scene(path: Path) -> Scene:
     """Read a scene from any file we read; what is not USD holds Gaussians only and keeps its own frame."""
     suffix = path.suffix.lower()
     if suffix in USD_SUFFIXES:
+        from lyra_sim.usd.probe import probe
         from lyra_sim.usd.reader import read_usd
 
+        probe(path)
         return read_usd(path)
     if suffix not in READERS:
         known = ", ".join((*USD_SUFFIXES, *READERS))

@@ -59,8 +59,10 @@ def inspect_file(path: str | Path) -> Inspection:
     """
     path = Path(path)
     if path.suffix.lower() in USD_SUFFIXES:
+        from lyra_sim.usd.probe import probe
         from lyra_sim.usd.reader import read_usd_contents
 
+        probe(path)
         contents = read_usd_contents(path)
         return _describe(
             path,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lyra_sim.errors import LyraSimError
 from lyra_sim.inspect import inspect_file
-from lyra_sim.usd.reader import open_stage
+from lyra_sim.usd.probe import probe
 
 ACCEPTED = ("provenance.json", ".nurec")
 """Members that OpenUSD's package validator does not know; nothing of USD opens them."""
@@ -47,8 +47,7 @@ def validate_file(path: str | Path) -> Validation:
         LyraSimError: The file is no USD file or so damaged that it cannot be opened.
     """
     path = Path(path)
-    with open_stage(path):
-        pass
+    probe(path)
     findings = [*_ours(path), *_openusd(path)]
     checked = ["lyra-sim", "OpenUSD"]
     if importlib.util.find_spec("usd_validation_nvidia"):

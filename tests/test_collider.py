@@ -17,7 +17,6 @@ from lyra_sim.collider import (
     find_floor,
     fuse_depth,
     label_mesh,
-    mesh_of_quads,
 )
 from lyra_sim.collider.report import RayCaster
 from lyra_sim.errors import LyraSimError
@@ -192,17 +191,3 @@ def test_floaters_go_and_surfaces_stay(views: DepthViews) -> None:
     assert found[:count].mean() < 0.01
     assert found[count:].mean() > 0.95
     assert len(drop_floaters(mixed)) == (~found).sum()
-
-
-def test_world_quads_become_an_exact_labelled_mesh() -> None:
-    """Shared corners are welded, triangles written as quads stay triangles, and labels follow their quads."""
-    floor = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
-    wall = [[0, 0, 0], [0, 0, 1], [1, 0, 1], [1, 0, 0]]
-    gable = [[0, 0, 1], [0.5, 0, 2], [1, 0, 1], [1, 0, 1]]
-    mesh = mesh_of_quads(
-        np.array([floor, wall, gable], np.float32), np.array([1, 2, 2]), ("unlabelled", "floor", "wall")
-    )
-    assert len(mesh.vertices) == 7
-    assert np.bincount(mesh.face_label).tolist() == [0, 2, 3]
-    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
-    assert np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2 == pytest.approx(2.5)

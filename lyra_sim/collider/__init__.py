@@ -8,7 +8,6 @@ from lyra_sim.collider.fuse import ColliderConfig, fuse_depth
 from lyra_sim.collider.labels import label_mesh
 from lyra_sim.collider.report import ColliderReport
 from lyra_sim.collider.tsdf import DepthViews
-from lyra_sim.collider.world import mesh_of_quads
 
 __all__ = [
     "ColliderConfig",
@@ -21,5 +20,4 @@ __all__ = [
     "find_floor",
     "fuse_depth",
     "label_mesh",
-    "mesh_of_quads",
 ]

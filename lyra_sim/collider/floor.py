@@ -56,9 +56,12 @@ def find_floor(
     by_chance = 2 * tolerance / max(high - low, 1e-9)
     if best < max(0.02, min(1.8 * by_chance, 0.5)):
         return None
-    # A table or a shelf may hold more points than the floor seen between them, but lies higher.
+    # A table or a shelf may hold more points than the floor seen between them, but lies higher. Planes that are a
+    # little lower only because they are tilted hold fewer points than the floor itself.
     centre = np.median(points, axis=0)
-    _, normal, height = min((s for s in scored if s[0] > 0.4 * best), key=lambda s: s[2] - s[1] @ centre)
+    planes = [(s, n, h, h - n @ centre) for s, n, h in scored if s > 0.4 * best]
+    lowest = min(p[3] for p in planes)
+    _, normal, height, _ = max((p for p in planes if p[3] < lowest + 6 * tolerance), key=lambda p: p[0])
     for scale in (1.0, 0.7, 0.5, 0.5):
         near = points[np.abs(points @ normal - height) < max(scale * tolerance, 0.01)]
         if len(near) < 16:

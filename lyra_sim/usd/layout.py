@@ -32,6 +32,12 @@ VOLUME = "/World/splats/volume"
 PROXY_SLOTS = 32
 """Number of labelled meshes; the classes with the fewest faces share the last one when there are more."""
 
+SPLATS_VARIANT = "splats"
+"""Variant set that holds both forms of the splats."""
+
+FORMS = {"isaac-6": "ParticleField", "isaac-5": "NuRec"}
+"""Form of the splats by target, and by variant of a file for both."""
+
 TAXONOMY = "class"
 """The semantic taxonomy that Isaac Sim reads."""
 

@@ -48,6 +48,8 @@ def read_usd(path: str | Path) -> Scene:
 def read_usd_contents(path: str | Path) -> UsdContents:
     """Read a scene and the facts about its file.
 
+    OpenUSD itself ends the process on a few kinds of damage; `probe` says whether this file is one of them.
+
     Splats of every particle field are joined in the world frame; NuRec volumes count when there is no field.
 
     Raises:
@@ -99,7 +101,9 @@ def _check_references(root: Sdf.Layer, path: Path) -> None:
         for reference in layer.GetCompositionAssetDependencies():
             target = layer.ComputeAbsolutePath(reference)
             if not target.startswith(inside) or ".." in target:
-                raise LyraSimError(f"{path} refers to a file that is missing or outside itself: {reference[:80]!r}")
+                raise LyraSimError(
+                    f"{path} refers to a file that is missing or outside itself: {reference[:80]!r}"
+                )
             if target not in seen:
                 seen.add(target)
                 found = Sdf.Layer.FindOrOpen(target)
@@ -133,23 +137,28 @@ def _read_stage(stage: Usd.Stage, path: Path) -> UsdContents:
     return UsdContents(scene, forms, up, unit, str(default.GetPath()) if default else None, approximation)
 
 
-def _forms(stage: Usd.Stage) -> tuple[str, ...]:
-    found = set()
-    root = stage.GetRootLayer()
-
-    def visit(spec_path: Sdf.Path) -> None:
-        spec = root.GetObjectAtPath(spec_path)
-        if isinstance(spec, Sdf.PrimSpec):
-            found.update(_form_of(spec.typeName, "omni:nurec:isNuRecVolume" in spec.attributes))
-
-    root.Traverse(Sdf.Path.absoluteRootPath, visit)
+def describe_stage(stage: Usd.Stage) -> tuple[str, ...]:
+    """Visit all that a reader visits but the values of large arrays, and return the forms of splats."""
     for prim in stage.Traverse():
-        found.update(_form_of(prim.GetTypeName(), is_volume(prim)))
-    return tuple(sorted(found, reverse=True))
+        for name in prim.GetPropertyNames():
+            prim.GetProperty(name).GetPropertyStack(Usd.TimeCode.Default())
+        UsdGeom.Imageable(prim).ComputeVisibility()
+        UsdGeom.Xformable(prim).GetLocalTransformation()
+    return _forms(stage)
 
 
-def _form_of(type_name: str, volume: bool) -> set[str]:
-    return {"ParticleField"} if is_particle_field(type_name) else {"NuRec"} if volume else set()
+def _forms(stage: Usd.Stage) -> tuple[str, ...]:
+    """Return the forms in the stage, those of a variant set `splats` that are not chosen included."""
+    found = {_form_of(prim) for prim in stage.Traverse()} - {None}
+    default = stage.GetDefaultPrim()
+    if default and default.GetVariantSets().HasVariantSet(layout.SPLATS_VARIANT):
+        names = default.GetVariantSet(layout.SPLATS_VARIANT).GetVariantNames()
+        found |= {layout.FORMS[name] for name in names if name in layout.FORMS}
+    return tuple(sorted((f for f in found if f), reverse=True))
+
+
+def _form_of(prim: Usd.Prim) -> str | None:
+    return "ParticleField" if is_particle_field(prim.GetTypeName()) else "NuRec" if is_volume(prim) else None
 
 
 def _read_splats(stage: Usd.Stage, path: Path, to_ours: Similarity) -> Gaussians:

@@ -101,7 +101,7 @@ def _author_splats(stage: Usd.Stage, gaussians: Gaussians, target: Target, paylo
     }
     if target == "both":
         # Two forms in one stage would both show, so only the chosen variant holds its prims.
-        _author_variants(stage.GetDefaultPrim(), "splats", forms)
+        _author_variants(stage.GetDefaultPrim(), layout.SPLATS_VARIANT, forms)
     else:
         forms[target]()
 

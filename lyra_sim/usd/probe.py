@@ -1,0 +1,45 @@
+"""Try a USD file in a child process, because OpenUSD crashes on some damaged layers instead of raising."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from lyra_sim.errors import LyraSimError
+
+TIME_LIMIT = 120.0
+"""Opening maps a file instead of reading it, so even the largest scene takes far less [s]."""
+
+_REFUSED = 3
+
+
+def probe(path: str | Path) -> None:
+    """Raise LyraSimError when a USD file cannot be opened and composed, crashes included."""
+    command = [sys.executable, "-m", "lyra_sim.usd.probe", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LyraSimError(f"{path} is damaged (OpenUSD does not finish opening it)") from error
+    if done.returncode == _REFUSED:
+        raise LyraSimError(done.stdout.strip())
+    if done.returncode:
+        raise LyraSimError(f"{path} is damaged (OpenUSD crashes on it, status {done.returncode})")
+
+
+def main() -> int:
+    """Open the file named on the command line and visit its prims."""
+    from lyra_sim.usd.reader import describe_stage, open_stage
+
+    path = Path(sys.argv[1])
+    try:
+        with open_stage(path) as stage:
+            describe_stage(stage)
+    except LyraSimError as error:
+        sys.stdout.write(str(error))
+        return _REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
