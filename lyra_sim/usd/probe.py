@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from lyra_sim.errors import LyraSimError
@@ -18,7 +20,12 @@ def probe(path: str | Path) -> None:
     """Raise LyraSimError when a USD file cannot be opened and composed, crashes included."""
     command = [sys.executable, "-m", "lyra_sim.usd.probe", str(path)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+        # A crash leaves a report in the temporary folder, which therefore is one that goes away.
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**os.environ, "TMPDIR": folder}
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False, env=environment
+            )
     except subprocess.TimeoutExpired as error:
         raise LyraSimError(f"{path} is damaged (OpenUSD does not finish opening it)") from error
     if done.returncode == _REFUSED:
