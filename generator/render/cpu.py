@@ -23,17 +23,16 @@ from generator.render.cpu_layout import (
     ELLIPSE_COLUMNS,
     TILE_HEIGHT,
     TILE_WIDTH,
+    Bins,
     Images,
-    PairSlots,
     Screen,
     Shapes,
-    TileLists,
     View,
 )
 from generator.render.cpu_lens import project_fisheye
 from generator.render.cpu_project import project
 from generator.render.cpu_project_adjoint import SHAPE_COLUMNS, reduce_gradients
-from generator.render.cpu_tiles import bin_splats, depth_order, gather, visible_slots
+from generator.render.cpu_tiles import bin_splats
 from generator.render.cpu_unscented import FORM_COLUMNS, project_unscented
 from generator.render.request import Rendering, Request, needs_gradients
 from lyra_sim.errors import LyraSimError
@@ -45,11 +44,9 @@ class _Binned:
 
     view: View
     splats: np.ndarray
+    source: np.ndarray
     forms: np.ndarray | None
-    owners: np.ndarray
-    ranks: np.ndarray
-    lists: TileLists
-    slots: PairSlots
+    bins: Bins
 
 
 def render(
@@ -91,7 +88,7 @@ class _Rasterize(torch.autograd.Function):
             kept = _bin_view(Shapes(*shapes), colors, view, request)
             rays = None if kept.forms is None else _tile_rays(view[12:16], request)
             images = Images(*(output[index].numpy() for output in outputs))
-            blend(kept.splats, kept.forms, rays, kept.lists, cap, background, images)
+            blend(kept.splats, kept.forms, rays, kept.bins, cap, background, images)
             binned.append(kept)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*gaussians[:4], *outputs)
@@ -111,8 +108,8 @@ class _Rasterize(torch.autograd.Function):
         for index, kept in enumerate(ctx.binned):
             images = Images(*(output[index] for output in outputs))
             image_grads = Images(*(grad[index] for grad in arriving))
-            pair_grads = blend_backward(kept.splats, kept.lists, ctx.cap, ctx.background, images, image_grads)
-            owned = (kept.splats, kept.owners, kept.ranks, kept.slots, pair_grads)
+            pair_grads = blend_backward(kept.splats, kept.bins, ctx.cap, ctx.background, images, image_grads)
+            owned = (kept.splats, kept.source, kept.bins, pair_grads)
             reduce_gradients(*owned, shapes, kept.view, out.numpy(), grad_colors.numpy())
         return out[:, :3], out[:, 3:6], out[:, 6:10], out[:, 10], grad_colors, None, None
 
@@ -134,24 +131,22 @@ def _views(c2w: torch.Tensor, intrinsics: torch.Tensor, request: Request) -> lis
 
 def _bin_view(shapes: Shapes, colors: np.ndarray, view: View, request: Request) -> _Binned:
     """Project, sort and bin the Gaussians of one view."""
-    count = len(colors)
-    splats, ellipses = np.empty((count, COLOR), np.float32), np.empty((count, ELLIPSE_COLUMNS), np.float32)
+    count, channels = colors.shape
+    splats, ellipses = (
+        np.empty((count, COLOR + channels), np.float32),
+        np.empty((count, ELLIPSE_COLUMNS), np.float32),
+    )
     screen = Screen(splats, ellipses, np.empty(count, np.int32))
     boxes = forms = None
     if request.projection == "3dgut":
         boxes, forms = np.empty((count, 4), np.int32), np.empty((count, FORM_COLUMNS), np.float32)
-        visible = project_unscented(shapes, view, _lens(request), screen, boxes, forms)
+        visible = project_unscented(shapes, colors, view, _lens(request), screen, boxes, forms)
     elif request.camera_model == "fisheye":
-        visible = project_fisheye(shapes, view, _lens(request), screen)
+        visible = project_fisheye(shapes, colors, view, _lens(request), screen)
     else:
-        visible = project(shapes, view, screen)
-    slots = visible_slots(visible)
-    order = depth_order(splats, slots)
-    splats, ellipses, owners, ranks = gather(order, slots, screen, colors)
-    if boxes is not None and forms is not None:
-        boxes, forms = boxes[slots[order]], forms[slots[order]]
-    lists = bin_splats(ellipses, boxes, request.width, request.height)
-    return _Binned(view, splats, forms, owners, ranks, *lists)
+        visible = project(shapes, colors, view, screen)
+    bins = bin_splats(screen, boxes, visible, request.width, request.height)
+    return _Binned(view, splats, screen.source, forms, bins)
 
 
 def _lens(request: Request) -> np.ndarray:

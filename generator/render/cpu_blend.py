@@ -25,17 +25,19 @@ from generator.render.cpu_layout import (
     XY,
     YY,
     ZERO,
+    Bins,
     Images,
-    TileLists,
     X,
     Y,
 )
 from generator.render.kernel import inlined, parallel, serial
 from generator.render.request import ALPHA_MIN, DEPTH_ALPHA_MIN, TRANSMITTANCE_MIN
-from generator.render.simd import exp2, lanes, largest, load, minimum, spread, store, where_greater
+from generator.render.simd import exp2, lanes, largest, load, minimum, prefetch, spread, store, where_greater
 
 CHECK_EVERY = 16
 """Splats between two looks at whether the whole tile is finished."""
+AHEAD = 8
+"""Places in a tile's list by which splats are asked for early."""
 STOP, DEPTH_LIMIT = F32(TRANSMITTANCE_MIN), F32(DEPTH_ALPHA_MIN)
 LOG2_ALPHA_LIMIT = F32(math.log2(ALPHA_MIN))
 TO_LOG2 = F32(-1.0 / math.log(2.0))
@@ -53,6 +55,14 @@ def task_stride(tiles: int) -> int:
             break
         stride += 1
     return stride
+
+
+@inlined
+def fetch_ahead(splats: np.ndarray, bins: Bins, k: int, end: int) -> None:
+    """Ask for the splat that comes a few places after k: a tile's splats lie anywhere in memory."""
+    at = bins.lists[min(k + AHEAD, end - 1), 0] * splats.shape[1]
+    prefetch(splats, at)
+    prefetch(splats, at + COLOR)
 
 
 @inlined
@@ -114,7 +124,7 @@ def composite(
 @serial
 def blend_tile(
     splats: np.ndarray,
-    lists: TileLists,
+    bins: Bins,
     tile: int,
     corner: tuple,
     cap: float,
@@ -123,13 +133,14 @@ def blend_tile(
 ) -> None:
     """Composite one tile by EWA: `sums` holds per row, then channel (colours, z, 1), one vector of pixels."""
     transmittance = np.ones(TILE_HEIGHT * TILE_WIDTH, np.float32)
-    begin = lists.starts[tile]
-    for k in range(begin, lists.starts[tile + 1]):
+    begin, end = bins.starts[tile], bins.starts[tile + 1]
+    for k in range(begin, end):
         if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and finished(transmittance):
             break
-        s = lists.splat[k]
+        s = bins.lists[k, 0]
+        fetch_ahead(splats, bins, k, end)
         _, first_dy, level, cross, bend = exponent_rows(splats, s, corner[0], corner[1])
-        for row in range(lists.rows[k] & 255, lists.rows[k] >> 8):
+        for row in range(bins.lists[k, 1] & 255, bins.lists[k, 1] >> 8):
             dy = F32(row) + first_dy
             power = level + dy * (cross + bend * dy)
             alpha = where_greater(power, LOG2_ALPHA_LIMIT, minimum(exp2(power), cap), ZERO)
@@ -154,7 +165,7 @@ def blend_tile_rays(
     splats: np.ndarray,
     forms: np.ndarray,
     rays: np.ndarray,
-    lists: TileLists,
+    bins: Bins,
     tile: int,
     cap: float,
     sums: np.ndarray,
@@ -162,12 +173,13 @@ def blend_tile_rays(
 ) -> None:
     """Composite one tile by 3DGUT; `rays` holds per tile, row and axis one vector of pixels."""
     transmittance = np.ones(TILE_HEIGHT * TILE_WIDTH, np.float32)
-    begin = lists.starts[tile]
-    for k in range(begin, lists.starts[tile + 1]):
+    begin, end = bins.starts[tile], bins.starts[tile + 1]
+    for k in range(begin, end):
         if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and finished(transmittance):
             break
-        s = lists.splat[k]
-        for row in range(lists.rows[k] & 255, lists.rows[k] >> 8):
+        s = bins.lists[k, 0]
+        fetch_ahead(splats, bins, k, end)
+        for row in range(bins.lists[k, 1] & 255, bins.lists[k, 1] >> 8):
             at = (tile * TILE_HEIGHT + row) * 3 * TILE_WIDTH
             x, y, z = load(rays, at), load(rays, at + TILE_WIDTH), load(rays, at + 2 * TILE_WIDTH)
             power = splats[s, LOG_OPACITY] - ray_distance(x, y, z, forms, s)
@@ -198,14 +210,14 @@ def blend(
     splats: np.ndarray,
     forms: np.ndarray | None,
     rays: np.ndarray | None,
-    lists: TileLists,
+    bins: Bins,
     cap: float,
     background: np.ndarray,
     images: Images,
 ) -> None:
     """Composite one view into `images`; `forms` and `rays` are None for EWA."""
     columns = (images.rgb.shape[1] + TILE_WIDTH - 1) // TILE_WIDTH
-    channels, tiles = images.rgb.shape[2], len(lists.starts) - 1
+    channels, tiles = images.rgb.shape[2], len(bins.starts) - 1
     stride = task_stride(tiles)
     for task in prange(tiles):
         tile = (task * stride) % tiles
@@ -213,7 +225,7 @@ def blend(
         sums = np.zeros((TILE_HEIGHT, channels + 2, TILE_WIDTH), np.float32)
         middle = np.zeros((TILE_HEIGHT, TILE_WIDTH), np.float32)
         if rays is None:
-            blend_tile(splats, lists, tile, corner, cap, sums, middle)
+            blend_tile(splats, bins, tile, corner, cap, sums, middle)
         else:
-            blend_tile_rays(splats, forms, rays, lists, tile, cap, sums, middle)
+            blend_tile_rays(splats, forms, rays, bins, tile, cap, sums, middle)
         write_pixels(corner, sums, middle, background, images)

@@ -7,15 +7,19 @@ repeats the forward's arithmetic exactly and never has to recover T by division.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import prange
 
 from generator.render.cpu_blend import (
+    AHEAD,
     CHECK_EVERY,
     DEPTH_LIMIT,
     LOG2_ALPHA_LIMIT,
     STOP,
     exponent_rows,
+    fetch_ahead,
     finished,
     task_stride,
 )
@@ -27,11 +31,11 @@ from generator.render.cpu_layout import (
     TILE_HEIGHT,
     TILE_WIDTH,
     ZERO,
+    Bins,
     Images,
-    TileLists,
 )
 from generator.render.kernel import inlined, parallel, serial
-from generator.render.simd import exp2, load, minimum, spread, store, total, where_greater
+from generator.render.simd import exp2, load, minimum, prefetch_to_write, spread, store, total, where_greater
 
 GRAD_COLUMNS = 7
 """Columns of a pair's gradient before the colours.
@@ -72,22 +76,20 @@ def load_gradients(
 
 
 @inlined
-def write_moments(
-    pair_grads: np.ndarray, k: int, dx: np.ndarray, m: np.ndarray, my: np.ndarray, myy: np.ndarray
-) -> None:
-    """Write the six moments of pair k from their sums over rows."""
-    pair_grads[k, 0] = total(m)
-    pair_grads[k, 1] = total(m * dx)
-    pair_grads[k, 2] = total(my)
-    pair_grads[k, 3] = total(m * dx * dx)
-    pair_grads[k, 4] = total(my * dx)
-    pair_grads[k, 5] = total(myy)
+def write_moments(pair_grads: np.ndarray, pair: int, dx: Any, m: Any, my: Any, myy: Any) -> None:
+    """Write the six moments of a pair from their sums over rows."""
+    pair_grads[pair, 0] = total(m)
+    pair_grads[pair, 1] = total(m * dx)
+    pair_grads[pair, 2] = total(my)
+    pair_grads[pair, 3] = total(m * dx * dx)
+    pair_grads[pair, 4] = total(my * dx)
+    pair_grads[pair, 5] = total(myy)
 
 
 @serial
 def blend_tile_backward(
     splats: np.ndarray,
-    lists: TileLists,
+    bins: Bins,
     tile: int,
     corner: tuple,
     cap: float,
@@ -100,16 +102,20 @@ def blend_tile_backward(
     row_size, to_z = (channels + 2) * TILE_WIDTH, channels * TILE_WIDTH
     transmittance = np.ones(TILE_HEIGHT * TILE_WIDTH, np.float32)
     weights = np.empty(TILE_HEIGHT * TILE_WIDTH, np.float32)
-    begin, end = lists.starts[tile], lists.starts[tile + 1]
+    begin, end = bins.starts[tile], bins.starts[tile + 1]
     done = end
     for k in range(begin, end):
         if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and finished(transmittance):
             done = k
             break
-        s = lists.splat[k]
+        s, pair = bins.lists[k, 0], bins.lists[k, 2]
+        fetch_ahead(splats, bins, k, end)
+        later = bins.lists[min(k + AHEAD, end - 1), 2] * pair_grads.shape[1]
+        prefetch_to_write(pair_grads, later)
+        prefetch_to_write(pair_grads, later + pair_grads.shape[1] - 1)
         dx, first_dy, level, cross, bend = exponent_rows(splats, s, corner[0], corner[1])
         z, red, green, blue = splats[s, DEPTH], splats[s, COLOR], splats[s, COLOR + 1], splats[s, COLOR + 2]
-        first_row, end_row = lists.rows[k] & 255, lists.rows[k] >> 8
+        first_row, end_row = bins.lists[k, 1] & 255, bins.lists[k, 1] >> 8
         zero = spread(ZERO)
         m, my, myy, gz, gr, gg, gb = zero, zero, zero, zero, zero, zero, zero
         for row in range(first_row, end_row):
@@ -142,34 +148,34 @@ def blend_tile_backward(
             gg += weight * g1
             gb += weight * g2
             gz += weight * g3
-        write_moments(pair_grads, k, dx, m, my, myy)
-        pair_grads[k, 6], pair_grads[k, 7] = total(gz), total(gr)
-        pair_grads[k, 8], pair_grads[k, 9] = total(gg), total(gb)
+        write_moments(pair_grads, pair, dx, m, my, myy)
+        pair_grads[pair, 6], pair_grads[pair, 7] = total(gz), total(gr)
+        pair_grads[pair, 8], pair_grads[pair, 9] = total(gg), total(gb)
         for channel in range(3, channels):
             summed = zero
             for row in range(first_row, end_row):
                 here = load(gradient, row * row_size + channel * TILE_WIDTH)
                 summed += load(weights, row * TILE_WIDTH) * here
-            pair_grads[k, GRAD_COLUMNS + channel] = total(summed)
+            pair_grads[pair, GRAD_COLUMNS + channel] = total(summed)
     for k in range(done, end):
         for column in range(GRAD_COLUMNS + channels):
-            pair_grads[k, column] = ZERO
+            pair_grads[bins.lists[k, 2], column] = ZERO
 
 
 @parallel
 def blend_backward(
-    splats: np.ndarray, lists: TileLists, cap: float, background: np.ndarray, images: Images, grads: Images
+    splats: np.ndarray, bins: Bins, cap: float, background: np.ndarray, images: Images, grads: Images
 ) -> np.ndarray:
-    """Return the gradient of every pair of one view, (P, GRAD_COLUMNS + C)."""
+    """Return the gradient of every pair of one view by its number, (numbers, GRAD_COLUMNS + C)."""
     columns = (images.rgb.shape[1] + TILE_WIDTH - 1) // TILE_WIDTH
-    channels, tiles = images.rgb.shape[2], len(lists.starts) - 1
+    channels, tiles = images.rgb.shape[2], len(bins.starts) - 1
     stride = task_stride(tiles)
-    pair_grads = np.empty((len(lists.splat), GRAD_COLUMNS + channels), np.float32)
+    pair_grads = np.empty((bins.numbers, GRAD_COLUMNS + channels), np.float32)
     for task in prange(tiles):
         tile = (task * stride) % tiles
         corner = ((tile % columns) * TILE_WIDTH, (tile // columns) * TILE_HEIGHT)
         gradient = np.zeros((TILE_HEIGHT, channels + 2, TILE_WIDTH), np.float32)
         remaining = np.zeros((TILE_HEIGHT, TILE_WIDTH), np.float32)
         load_gradients(corner, background, images, grads, gradient, remaining)
-        blend_tile_backward(splats, lists, tile, corner, cap, gradient, remaining, pair_grads)
+        blend_tile_backward(splats, bins, tile, corner, cap, gradient, remaining, pair_grads)
     return pair_grads

@@ -80,36 +80,29 @@ class View(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """Hold projected Gaussians."""
+    """Hold projected Gaussians in slots: those of one chunk of Gaussians are packed at the chunk's start."""
 
     splats: np.ndarray
-    """(slots, 7), or (M, 7 + C) once sorted by depth."""
+    """(N, 7 + C)"""
     ellipses: np.ndarray
-    """(slots, 6) or (M, 6)."""
+    """(N, 6)"""
     source: np.ndarray
-    """Index of the Gaussian, int32, (slots,) or (M,)."""
+    """Index of the Gaussian, int32, (N,)."""
 
 
-class TileLists(NamedTuple):
-    """Hold every tile's splats, front to back."""
+class Bins(NamedTuple):
+    """Hold every tile's splats, front to back, and which pairs belong to which splat."""
 
     starts: np.ndarray
     """Where each tile's list starts, int64, (tiles + 1,)."""
-    splat: np.ndarray
-    """Row of `splats` of each pair, int32, (P,)."""
-    rows: np.ndarray
-    """Tile rows that each pair covers, first | end << 8, int32, (P,)."""
-
-
-class PairSlots(NamedTuple):
-    """Say which pairs belong to which splat."""
-
-    starts: np.ndarray
-    """First slot of each splat, int64, (M + 1,)."""
-    used: np.ndarray
-    """Number of pairs of each splat, int32, (M,)."""
-    positions: np.ndarray
-    """Position in the tiles' lists of the pair in each slot, int32, (slots,)."""
+    lists: np.ndarray
+    """Slot of the splat, tile rows that it covers (first | end << 8), and number of the pair, int32, (P, 3)."""
+    spans: np.ndarray
+    """Number of a slot's first pair, and how many it has, int32, (N, 2)."""
+    slots: np.ndarray
+    """The slots that are in use, ascending, int32, (M,)."""
+    numbers: int
+    """One more than the largest number of a pair; not every number is given."""
 
 
 class Images(NamedTuple):

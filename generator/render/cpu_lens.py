@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from generator.render.cpu_layout import ALPHA_LIMIT, F32, ONE, TWO, ZERO, Screen, Shapes, View
-from generator.render.cpu_project import CHUNK, camera_axes, camera_point, covariance, write_splat
+from generator.render.cpu_project import CHUNK, camera_axes, camera_point, claim, covariance, write_splat
 from generator.render.kernel import inlined, parallel
 
 
@@ -60,7 +60,9 @@ def fisheye_axes(x: float, y: float, z: float, axes: tuple, view: View, lens: np
 
 
 @parallel
-def project_fisheye(shapes: Shapes, view: View, lens: np.ndarray, screen: Screen) -> np.ndarray:
+def project_fisheye(
+    shapes: Shapes, colors: np.ndarray, view: View, lens: np.ndarray, screen: Screen
+) -> np.ndarray:
     """Project every Gaussian, as `cpu_project.project` does for the pinhole."""
     total = len(shapes.means)
     chunks = (total + CHUNK - 1) // CHUNK
@@ -75,7 +77,8 @@ def project_fisheye(shapes: Shapes, view: View, lens: np.ndarray, screen: Screen
             u, v, seen = image_point(x, y, z, view, lens)
             p0, p1, p2, q0, q1, q2 = fisheye_axes(x, y, z, camera_axes(shapes, i, view), view, lens)
             cov = covariance(p0, p1, p2, q0, q1, q2)
-            if seen and write_splat(screen, slot, i, (u, v, z), cov, shapes.opacities[i], view):
+            if seen and write_splat(screen, slot, (u, v, z), cov, shapes.opacities[i], view):
+                claim(screen, slot, i, colors)
                 slot += 1
         visible[chunk] = slot - start
     return visible

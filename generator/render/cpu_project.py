@@ -12,6 +12,7 @@ from generator.render.cpu_layout import (
     BLUR,
     CENTER_X,
     CENTER_Y,
+    COLOR,
     DEPTH,
     F32,
     HALF,
@@ -162,15 +163,12 @@ def touches_image(x: float, y: float, half_x: float, half_y: float, view: View) 
 
 
 @inlined
-def write_splat(
-    screen: Screen, slot: int, i: int, point: tuple, cov: tuple, opacity: float, view: View
-) -> bool:
+def write_splat(screen: Screen, slot: int, point: tuple, cov: tuple, opacity: float, view: View) -> bool:
     """Write one splat row (without colours) and ellipse row; return whether it touches the image.
 
     Args:
         screen: where to write.
         slot: the row.
-        i: index of the Gaussian.
         point: image x, y [px] and camera z [m].
         cov: image covariance xx, xy, yy [px^2] and its determinant.
         opacity: the Gaussian's.
@@ -191,12 +189,19 @@ def write_splat(
     ellipses[slot, CENTER_X], ellipses[slot, CENTER_Y] = x, y
     ellipses[slot, HALF_X], ellipses[slot, HALF_Y] = half_x, half_y
     ellipses[slot, SLOPE], ellipses[slot, RISE] = xy / xx, support * determinant / xx
-    screen.source[slot] = i
     return True
 
 
+@inlined
+def claim(screen: Screen, slot: int, i: int, colors: np.ndarray) -> None:
+    """Say that `slot` shows Gaussian i, and give it its colours."""
+    screen.source[slot] = i
+    for channel in range(colors.shape[1]):
+        screen.splats[slot, COLOR + channel] = colors[i, channel]
+
+
 @parallel
-def project(shapes: Shapes, view: View, screen: Screen) -> np.ndarray:
+def project(shapes: Shapes, colors: np.ndarray, view: View, screen: Screen) -> np.ndarray:
     """Project every Gaussian; each chunk of CHUNK packs what it sees at its own start.
 
     Returns:
@@ -218,7 +223,8 @@ def project(shapes: Shapes, view: View, screen: Screen) -> np.ndarray:
             point = (view.fx * x / z + view.cx, view.fy * y / z + view.cy, z)
             _, _, p0, p1, p2, q0, q1, q2 = image_axes(x, y, z, camera_axes(shapes, i, view), view)
             cov = covariance(p0, p1, p2, q0, q1, q2)
-            if write_splat(screen, slot, i, point, cov, shapes.opacities[i], view):
+            if write_splat(screen, slot, point, cov, shapes.opacities[i], view):
+                claim(screen, slot, i, colors)
                 slot += 1
         visible[chunk] = slot - start
     return visible

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from generator.render.cpu_blend_adjoint import GRAD_COLUMNS
-from generator.render.cpu_layout import HALF, ONE, SCALE_LIMIT, TWO, XX, XY, YY, ZERO, PairSlots, Shapes, View
+from generator.render.cpu_layout import HALF, ONE, SCALE_LIMIT, TWO, XX, XY, YY, ZERO, Bins, Shapes, View
 from generator.render.cpu_project import (
     camera_axes,
     camera_point,
@@ -124,9 +124,8 @@ def add_gaussian(g_splat: tuple, shapes: Shapes, i: int, view: View, out: np.nda
 @parallel
 def reduce_gradients(
     splats: np.ndarray,
-    owners: np.ndarray,
-    ranks: np.ndarray,
-    slots: PairSlots,
+    source: np.ndarray,
+    bins: Bins,
     pair_grads: np.ndarray,
     shapes: Shapes,
     view: View,
@@ -134,19 +133,18 @@ def reduce_gradients(
     grad_colors: np.ndarray,
 ) -> None:
     """Add one view's gradients to `out` (N, SHAPE_COLUMNS) and `grad_colors` (N, C)."""
-    total, channels = len(owners), grad_colors.shape[1]
+    total, channels = len(bins.slots), grad_colors.shape[1]
     parts = (total + PART - 1) // PART
     for part in prange(parts):
         sums = np.empty(GRAD_COLUMNS + channels, np.float32)
-        # In the order of the Gaussians, whose arrays are the larger ones, memory is read in sequence.
         for n in range(part * PART, min((part + 1) * PART, total)):
-            owner, k = owners[n], ranks[n]
+            slot = bins.slots[n]
+            owner, first = source[slot], bins.spans[slot, 0]
             sums[:] = ZERO
-            for slot in range(slots.starts[k], slots.starts[k] + slots.used[k]):
-                pair = slots.positions[slot]
+            for pair in range(first, first + bins.spans[slot, 1]):
                 for column in range(GRAD_COLUMNS + channels):
                     sums[column] += pair_grads[pair, column]
-            xx, xy, yy = splats[k, XX], splats[k, XY], splats[k, YY]
+            xx, xy, yy = splats[slot, XX], splats[slot, XY], splats[slot, YY]
             # alpha = opacity exp(-half distance), and offsets run from the splat to the pixel.
             g_x, g_y = xx * sums[1] + xy * sums[2], xy * sums[1] + yy * sums[2]
             g_splat = (g_x, g_y, -HALF * sums[3], -sums[4], -HALF * sums[5], sums[6])

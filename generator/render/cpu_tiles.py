@@ -14,18 +14,15 @@ from numba import prange
 from generator.render.cpu_layout import (
     CENTER_X,
     CENTER_Y,
-    COLOR,
     DEPTH,
-    ELLIPSE_COLUMNS,
     HALF_X,
     HALF_Y,
     RISE,
     SLOPE,
     TILE_HEIGHT,
     TILE_WIDTH,
-    PairSlots,
+    Bins,
     Screen,
-    TileLists,
 )
 from generator.render.cpu_project import CHUNK
 from generator.render.kernel import inlined, parallel, serial
@@ -50,9 +47,9 @@ def visible_slots(visible: np.ndarray) -> np.ndarray:
 
 @serial
 def depth_order(splats: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """Return the order of the visible splats by increasing z; ties keep their order (radix sort), (M,)."""
+    """Return the slots by increasing z; ties keep their order (radix sort), (M,)."""
     total = len(slots)
-    keys, order = np.empty(total, np.uint32), np.arange(total).astype(np.int32)
+    keys, order = np.empty(total, np.uint32), slots.copy()
     for n in range(total):
         # Positive floats sort like their bit patterns.
         keys[n] = np.float32(splats[slots[n], DEPTH]).view(np.uint32)
@@ -70,26 +67,6 @@ def depth_order(splats: np.ndarray, slots: np.ndarray) -> np.ndarray:
         keys, other_keys = other_keys, keys
         order, other_order = other_order, order
     return order
-
-
-@parallel
-def gather(order: np.ndarray, slots: np.ndarray, screen: Screen, colors: np.ndarray) -> tuple:
-    """Return splats with colours and ellipses by depth; owning Gaussian and depth rank by Gaussian."""
-    total, channels = len(order), colors.shape[1]
-    splats = np.empty((total, COLOR + channels), np.float32)
-    ellipses = np.empty((total, ELLIPSE_COLUMNS), np.float32)
-    owners, ranks = np.empty(total, np.int32), np.empty(total, np.int32)
-    for k in prange(total):
-        n = order[k]
-        slot = slots[n]
-        owners[n], ranks[n] = screen.source[slot], k
-        for column in range(COLOR):
-            splats[k, column] = screen.splats[slot, column]
-        for channel in range(channels):
-            splats[k, COLOR + channel] = colors[screen.source[slot], channel]
-        for column in range(ELLIPSE_COLUMNS):
-            ellipses[k, column] = screen.ellipses[slot, column]
-    return splats, ellipses, owners, ranks
 
 
 @inlined
@@ -111,17 +88,6 @@ def touched_tiles(ellipses: np.ndarray, boxes: np.ndarray | None, k: int, column
     return x0, x1, y0, y1
 
 
-@serial
-def bounding_tiles(ellipses: np.ndarray, boxes: np.ndarray | None, columns: int, rows: int) -> np.ndarray:
-    """Return where each splat's pairs start if it touched every tile of its bounding box, (M + 1,)."""
-    starts = np.empty(len(ellipses) + 1, np.int64)
-    starts[0] = 0
-    for k in range(len(ellipses)):
-        x0, x1, y0, y1 = touched_tiles(ellipses, boxes, k, columns, rows)
-        starts[k + 1] = starts[k] + max(0, x1 - x0) * max(0, y1 - y0)
-    return starts
-
-
 @inlined
 def column_rows(ellipses: np.ndarray, k: int, column: int, width: int) -> tuple:
     """Return the first and one past the last pixel row of outline k within one column of tiles."""
@@ -141,32 +107,45 @@ def column_rows(ellipses: np.ndarray, k: int, column: int, width: int) -> tuple:
 
 @serial
 def write_pairs(
-    ellipses: np.ndarray,
-    boxes: np.ndarray | None,
-    k: int,
-    size: tuple,
-    start: int,
-    pair_tile: np.ndarray,
-    pair_rows: np.ndarray,
+    ellipses: np.ndarray, boxes: np.ndarray | None, k: int, size: tuple, pair: int, pairs: np.ndarray
 ) -> int:
-    """Write the pairs of splat k from slot `start` on; return how many there are.
+    """Write tile and rows of the pairs of outline k from number `pair` on; return the number after them.
 
     `size` holds columns and rows of tiles, then width and height [px].
     """
     columns, rows, width, height = size
     first, last, first_row, last_row = touched_tiles(ellipses, boxes, k, columns, rows)
-    slot = start
     for column in range(first, last):
         y0, y1 = column_rows(ellipses, k, column, width)
         y0, y1 = max(y0, first_row * TILE_HEIGHT), min(min(y1, height), last_row * TILE_HEIGHT)
         while y0 < y1:
             row = y0 // TILE_HEIGHT
             end = min(y1, (row + 1) * TILE_HEIGHT)
-            pair_tile[slot] = row * columns + column
-            pair_rows[slot] = (y0 - row * TILE_HEIGHT) | ((end - row * TILE_HEIGHT) << 8)
-            slot += 1
+            pairs[pair, 0] = row * columns + column
+            pairs[pair, 1] = (y0 - row * TILE_HEIGHT) | ((end - row * TILE_HEIGHT) << 8)
+            pair += 1
             y0 = end
-    return slot - start
+    return pair
+
+
+@parallel
+def find_pairs(ellipses: np.ndarray, boxes: np.ndarray | None, slots: np.ndarray, size: tuple) -> tuple:
+    """Return tile and rows of every pair, (slots, 2) int32 with gaps, and `Bins.spans`."""
+    total = len(slots)
+    room = np.zeros(BINS + 1, np.int64)
+    for part in prange(BINS):
+        for n in range(part * total // BINS, (part + 1) * total // BINS):
+            x0, x1, y0, y1 = touched_tiles(ellipses, boxes, slots[n], size[0], size[1])
+            room[part + 1] += max(0, x1 - x0) * max(0, y1 - y0)
+    room = np.cumsum(room)
+    pairs, spans = np.empty((room[BINS], 2), np.int32), np.empty((len(ellipses), 2), np.int32)
+    for part in prange(BINS):
+        pair = room[part]
+        for n in range(part * total // BINS, (part + 1) * total // BINS):
+            after = write_pairs(ellipses, boxes, slots[n], size, pair, pairs)
+            spans[slots[n], 0], spans[slots[n], 1] = pair, after - pair
+            pair = after
+    return pairs, spans
 
 
 @serial
@@ -185,31 +164,38 @@ def count_to_positions(counts: np.ndarray) -> np.ndarray:
 
 
 @parallel
-def bin_splats(ellipses: np.ndarray, boxes: np.ndarray | None, width: int, height: int) -> tuple:
-    """Return the tiles' lists and the slots of the splats' pairs (`TileLists`, `PairSlots`).
+def fill_lists(order: np.ndarray, pairs: np.ndarray, spans: np.ndarray, tiles: int) -> tuple:
+    """Return `Bins.starts` and `Bins.lists`: a counting sort by tile, in the order of depth."""
+    total = len(order)
+    counts = np.zeros((BINS, tiles), np.int32)
+    for part in prange(BINS):
+        for k in range(part * total // BINS, (part + 1) * total // BINS):
+            first = spans[order[k], 0]
+            for pair in range(first, first + spans[order[k], 1]):
+                counts[part, pairs[pair, 0]] += 1
+    starts = count_to_positions(counts)
+    lists = np.empty((starts[tiles], 3), np.int32)
+    for part in prange(BINS):
+        for k in range(part * total // BINS, (part + 1) * total // BINS):
+            slot = order[k]
+            first = spans[slot, 0]
+            for pair in range(first, first + spans[slot, 1]):
+                tile = pairs[pair, 0]
+                position = counts[part, tile]
+                counts[part, tile] += 1
+                lists[position, 0], lists[position, 1], lists[position, 2] = slot, pairs[pair, 1], pair
+    return starts, lists
 
-    `boxes`, x0, y0, x1, y1 [px] in multiples of 16, (M, 4) int32, clips the outlines; None does not.
+
+def bin_splats(
+    screen: Screen, boxes: np.ndarray | None, visible: np.ndarray, width: int, height: int
+) -> Bins:
+    """Sort and bin what a projection made; `visible` is its result.
+
+    `boxes`, x0, y0, x1, y1 [px] in multiples of 16, (N, 4) int32, clips the outlines; None does not.
     """
-    columns, rows = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
-    size = (columns, rows, width, height)
-    total = len(ellipses)
-    starts = bounding_tiles(ellipses, boxes, columns, rows)
-    pair_tile, pair_rows = np.empty(starts[total], np.int32), np.empty(starts[total], np.int32)
-    used, counts = np.zeros(total, np.int32), np.zeros((BINS, columns * rows), np.int32)
-    for part in prange(BINS):
-        for k in range(part * total // BINS, (part + 1) * total // BINS):
-            used[k] = write_pairs(ellipses, boxes, k, size, starts[k], pair_tile, pair_rows)
-            for slot in range(starts[k], starts[k] + used[k]):
-                counts[part, pair_tile[slot]] += 1
-    tile_starts = count_to_positions(counts)
-    pairs = tile_starts[columns * rows]
-    list_splat, list_rows = np.empty(pairs, np.int32), np.empty(pairs, np.int32)
-    positions = np.empty(starts[total], np.int32)
-    for part in prange(BINS):
-        for k in range(part * total // BINS, (part + 1) * total // BINS):
-            for slot in range(starts[k], starts[k] + used[k]):
-                position = counts[part, pair_tile[slot]]
-                counts[part, pair_tile[slot]] += 1
-                list_splat[position], list_rows[position] = k, pair_rows[slot]
-                positions[slot] = position
-    return TileLists(tile_starts, list_splat, list_rows), PairSlots(starts, used, positions)
+    columns, rows = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
+    slots = visible_slots(visible)
+    pairs, spans = find_pairs(screen.ellipses, boxes, slots, (columns, rows, width, height))
+    starts, lists = fill_lists(depth_order(screen.splats, slots), pairs, spans, columns * rows)
+    return Bins(starts, lists, spans, slots, len(pairs))

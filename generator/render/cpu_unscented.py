@@ -41,7 +41,15 @@ from generator.render.cpu_layout import (
     Y,
 )
 from generator.render.cpu_lens import image_point
-from generator.render.cpu_project import CHUNK, SLACK, camera_axes, camera_point, deviations, touches_image
+from generator.render.cpu_project import (
+    CHUNK,
+    SLACK,
+    camera_axes,
+    camera_point,
+    claim,
+    deviations,
+    touches_image,
+)
 from generator.render.kernel import inlined, parallel
 from generator.render.reference import TILE, UT_BETA, UT_MARGIN, UT_SPREAD
 
@@ -175,13 +183,18 @@ def project_one(
     if len(lens) == 0:
         write_outline(ellipses, slot, (x, y, z), axes, support * SLACK + F32(1e-4), view)
     write_forms(forms, slot, (x, y, z), axes, deviations(shapes.scales, i))
-    screen.source[slot] = i
     return True
 
 
 @parallel
 def project_unscented(
-    shapes: Shapes, view: View, lens: np.ndarray, screen: Screen, boxes: np.ndarray, forms: np.ndarray
+    shapes: Shapes,
+    colors: np.ndarray,
+    view: View,
+    lens: np.ndarray,
+    screen: Screen,
+    boxes: np.ndarray,
+    forms: np.ndarray,
 ) -> np.ndarray:
     """Project every Gaussian, as `cpu_project.project` does for EWA."""
     total = len(shapes.means)
@@ -192,6 +205,7 @@ def project_unscented(
         slot = start
         for i in range(start, min(start + CHUNK, total)):
             if project_one(shapes, i, view, lens, screen, boxes, forms, slot):
+                claim(screen, slot, i, colors)
                 slot += 1
         visible[chunk] = slot - start
     return visible

@@ -13,6 +13,7 @@ from typing import Any
 import numba.extending
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
@@ -103,6 +104,31 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, float8), code
+
+
+def _prefetch(write: int) -> Any:
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(_pointer(context, builder, sig.args[0], *args), byte)
+        # To be kept in all levels, as data.
+        builder.call(function, [address, *(ir.Constant(number, value) for value in (write, 3, 1))])
+        return context.get_dummy_value()
+
+    return code
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line at flat position `index` of a C-contiguous float32 array, to read it."""
+    return types.void(array, types.intp), _prefetch(0)
+
+
+@intrinsic
+def prefetch_to_write(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line at flat position `index` of a C-contiguous float32 array, to write to it."""
+    return types.void(array, types.intp), _prefetch(1)
 
 
 @intrinsic
