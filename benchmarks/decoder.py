@@ -12,7 +12,6 @@ of a 1024-cubed matrix product measured in the same run.
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from generator.decoder.chunked import ScanInputs
 from generator.decoder.cost import Workload, operations, plan, scan_per_token
 from generator.decoder.scan import scan
 from generator.decoder.streaming import decode
+from training.card import machine
 from training.distill import MINI
 
 MINI_WORK = Workload(views=6, latent_frames=3, rows=22, columns=40)
@@ -254,7 +254,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     speed = product_speed()
     lines = [
-        f"# Decoder on {platform.machine()}, {args.threads} thread(s), torch {torch.__version__}",
+        f"# Decoder, {args.threads} thread(s), torch {torch.__version__}, {machine()}",
         "",
         f"A matrix product of 1024 cubed runs at {speed / 1e9:.0f} GFLOP per processor second.",
         "",
