@@ -181,7 +181,8 @@ def depth_views(
     labels = None
     if all(clip.labels is not None for clip in video.clips):
         labels = np.concatenate([clip.labels[s] for clip, s in picked if clip.labels is not None])
-    return DepthViews(rendered.depth.numpy(), c2w, intrinsics), rendered.alpha.numpy(), labels
+    # The median does not smear across the edges of objects as the expected depth does.
+    return DepthViews(rendered.median_depth.numpy(), c2w, intrinsics), rendered.alpha.numpy(), labels
 
 
 def measure(gaussians: Gaussians, held_out: Clip) -> dict[str, Any]:
