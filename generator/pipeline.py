@@ -45,9 +45,12 @@ class LyraPipeline:
 
     @torch.inference_mode()
     def encode(self, clips: tuple[Clip, ...], *, progress: Progress | None = None) -> torch.Tensor:
-        """Return the raw latents of all clips, view-major, (1, V*t, C, h, w)."""
+        """Return the raw latents of all clips, view-major, (1, V*t, C, h, w); a clip's own latents are taken."""
         latents = []
         for index, clip in enumerate(clips):
+            if clip.latents is not None:
+                latents.append(torch.from_numpy(clip.latents).float().transpose(0, 1))
+                continue
             if progress:
                 progress(index / len(clips), f"encoding {clip.name}")
             video = torch.from_numpy(clip.rgb).permute(3, 0, 1, 2)[None].float() / 127.5 - 1

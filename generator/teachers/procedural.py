@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from generator.cameras import Cameras
+from generator.sizes import Size
 from generator.teachers.paths import clear_path, held_out_poses
 from generator.teachers.raycast import RayCaster
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
@@ -18,6 +19,8 @@ from lyra_sim.errors import LyraSimError
 
 CENTER_SHARE = 0.35
 """Centre depth of the paths over the median depth of the conditioning frame."""
+HELD_OUT = 12
+"""Cameras between the paths that a scene is measured at."""
 CENTER_RANGE = (1.0, 2.5)
 """Bounds on the centre depth [m]."""
 
@@ -36,11 +39,27 @@ class ProceduralTeacher:
     """Camera paths, one clip each."""
     movement: float = 1.0
     """Factor on every path's movement distance."""
-    held_out: int = 12
+    held_out: int = HELD_OUT
     """Number of cameras between the paths, for measuring only."""
     supersample: int = 2
     """Rays per pixel and axis."""
     name: str = field(default="procedural", init=False)
+
+    @classmethod
+    def for_size(
+        cls, size: Size, *, trajectories: tuple[Trajectory, ...], movement: float = 1.0
+    ) -> ProceduralTeacher:
+        """Return the teacher at the resolution of a size, with held-out cameras where the paths leave room."""
+        # Held-out cameras lie between the paths; one or two paths leave too little room between them.
+        held_out = HELD_OUT if len(trajectories) > 2 else 0
+        return cls(
+            height=size.height,
+            width=size.width,
+            frames=size.frames,
+            trajectories=trajectories,
+            movement=movement,
+            held_out=held_out,
+        )
 
     def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
         """Build the world of a `WorldSpec` and film it; see `film`.

@@ -29,6 +29,8 @@ class Clip:
     """z-depth [m], (T, H, W) float32; 0 where nothing was hit."""
     labels: np.ndarray | None = None
     """Index into `TeacherVideo.classes`, (T, H, W) uint8."""
+    latents: np.ndarray | None = None
+    """Raw tokenizer latents of `rgb`, (C, t, h, w) float32, where the teacher made them: the decoder takes these."""
 
 
 @dataclass(frozen=True)

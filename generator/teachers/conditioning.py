@@ -1,0 +1,61 @@
+"""The picture that a teacher starts from: colours, depth and lens of one camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from generator.cameras import Cameras
+from lyra_sim.errors import LyraSimError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Hold a conditioning picture at the resolution of a size; its camera is frame 0 of every clip."""
+
+    rgb: np.ndarray
+    """Display-referred sRGB, (H, W, 3) uint8."""
+    depth: np.ndarray | None
+    """Dense z-depth, (H, W) float32, positive everywhere; [m] when `metric`. None before it is estimated."""
+    intrinsics: np.ndarray
+    """fx, fy, cx, cy [px], pixel centres at +0.5, (4,) float64."""
+    source: dict[str, object] = field(default_factory=dict)
+    """Provenance: file hash, sizes, where depth and intrinsics are from (JSON types only)."""
+    metric: bool = True
+    """Whether the depth is in metres."""
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture [px]."""
+        return self.rgb.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture [px]."""
+        return self.rgb.shape[1]
+
+    @property
+    def camera(self) -> Cameras:
+        """The one camera of the picture, at the origin of its own OpenCV frame."""
+        return Cameras(np.eye(4)[None], np.array(self.intrinsics, np.float64)[None], self.height, self.width)
+
+    def with_depth(self, depth: np.ndarray, *, metric: bool, **source: object) -> Picture:
+        """Return the picture with another dense z-depth (H, W), and additions to its provenance.
+
+        Raises:
+            LyraSimError: The depth has another shape, or is not finite and positive everywhere.
+        """
+        if depth.shape != self.rgb.shape[:2]:
+            raise LyraSimError(
+                f"depth is {depth.shape[1]}x{depth.shape[0]} px, the picture {self.width}x{self.height}"
+            )
+        if not (np.isfinite(depth).all() and (depth > 0).all()):
+            raise LyraSimError("the depth of a conditioning picture must be finite and positive everywhere")
+        return replace(self, depth=depth.astype(np.float32), metric=metric, source={**self.source, **source})
+
+    def require_depth(self) -> np.ndarray:
+        """Return the depth (H, W); raises LyraSimError when there is none."""
+        if self.depth is None:
+            raise LyraSimError("this picture has no depth yet; estimate it first")
+        return self.depth
