@@ -15,6 +15,7 @@ from panel_fake_kit import FakeKit, installed
 from panel_scenes import at, write_scene
 from pxr import Sdf, Usd, UsdGeom, UsdPhysics
 
+from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.server.config import ServerConfig
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake_lyra_sim.py")]
@@ -25,10 +26,13 @@ TITLE = "Lyra Scene Generator"
 class Driver:
     """One extension in one application, and what a user does with it."""
 
-    def __init__(self, kit: FakeKit, output: Path) -> None:
+    def __init__(
+        self, kit: FakeKit, output: Path, *, command: list[str] = FAKE, seconds: float = 60.0
+    ) -> None:
         self.kit = kit
         self.output = output
-        kit.settings["/exts/lyra.sim.panel/command"] = shlex.join(FAKE)
+        self.seconds = seconds
+        kit.settings["/exts/lyra.sim.panel/command"] = shlex.join(command)
         kit.settings["/exts/lyra.sim.panel/output_folder"] = str(output)
         from lyra.sim.panel import LyraPanelExtension
 
@@ -38,7 +42,7 @@ class Driver:
     def open(self, *, wait: bool = True) -> Driver:
         self.kit.click_menu(MENU)
         if wait:
-            self.kit.update_until(lambda: "is ready" in self.kit.texts())
+            self.kit.update_until(lambda: "is ready" in self.kit.texts(), seconds=self.seconds)
             self.kit.update()
         return self
 
@@ -66,7 +70,7 @@ class Driver:
 
     def settle(self) -> None:
         """Wait until nothing of the panel goes on in the background."""
-        self.kit.update_until(lambda: not self.panel._tasks._running)
+        self.kit.update_until(lambda: not self.panel._tasks._running, seconds=self.seconds)
         self.kit.update()
 
     def until_stage(self, stage: str) -> None:
@@ -630,3 +634,24 @@ def test_the_panel_is_a_client_of_the_server(driver, tmp_path):
         driver.kit.update_until(lambda: "Cancelled" in driver.kit.texts())
         api.until(api.json("GET", "/jobs")[0]["id"], "cancelled")
     assert ServerConfig(data=tmp_path).token is None
+
+
+# The real lyra-sim
+
+
+def test_the_real_lyra_sim_makes_a_scene_for_the_panel(tmp_path):
+    """Without any stand-in for lyra-sim: the panel asks it, makes a scene of one path, and adds splats and collider."""
+    kit = FakeKit()
+    with installed(kit):
+        driver = Driver(kit, tmp_path / "out", command=[sys.executable, "-m", "lyra_sim"], seconds=300)
+        driver.open()
+        driver.panel.fields.seed.set_value(3)
+        for name in TRAJECTORIES[1:]:
+            driver.panel.fields.trajectories[name].set_value(False)
+        driver.generate("small kitchen")
+        assert "Loaded at /World/LyraScene" in kit.texts()
+        types = {prim.GetTypeName() for prim in kit.stage.Traverse()}
+        assert {"ParticleField3DGaussianSplat", "Mesh"} <= types
+        assert any(prim.HasAPI(UsdPhysics.CollisionAPI) for prim in kit.stage.Traverse())
+        driver.extension.on_shutdown()
+        assert kit.left_behind() == {}
