@@ -7,6 +7,7 @@ of the PLY at hand, and so do we.
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -69,6 +70,13 @@ def write_spz(path: str | Path, gaussians: Gaussians) -> None:
     Raises:
         LyraSimError: The Gaussians are not finite or lie beyond 2 km, where 24 bits end.
     """
+    content = spz_bytes(gaussians)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def spz_bytes(gaussians: Gaussians) -> bytes:
+    """Return what `write_spz` writes; it raises the same errors."""
     gaussians.checked("the scene")
     if np.abs(gaussians.means).max() >= 1 << (23 - _FRACTIONAL_BITS):
         raise LyraSimError(
@@ -85,14 +93,12 @@ def write_spz(path: str | Path, gaussians: Gaussians) -> None:
         _pack_quaternions(gaussians.rotations),
         _bytes(_bucket(gaussians.sh[:, 1:])),
     ]
-    with (
-        atomic_path(path) as temporary,
-        open(temporary, "wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as file,
-    ):
+    buffer = io.BytesIO()
+    with gzip.GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
         file.write(header)
         for part in parts:
             file.write(np.ascontiguousarray(part).tobytes())
+    return buffer.getvalue()
 
 
 def _unpack(content: np.ndarray, count: int, degree: int, bits: int, version: int) -> Gaussians:
