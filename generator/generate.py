@@ -14,6 +14,7 @@ import numpy as np
 
 from generator import metrics
 from generator.clock import StageClock
+from generator.film.start import describe_start
 from generator.inputs import conditioning_depth
 from generator.keep import Kept, write_keep
 from generator.pipeline import LyraPipeline
@@ -213,6 +214,7 @@ def describe(request: Request, pipeline: LyraPipeline, size: Size, video: Teache
         "seed": request.seed,
         "size": size.name,
         "teacher": video.source,
+        "camera": describe_start([clip.cameras for clip in video.clips]),
         "checkpoints": {
             name: {
                 "sha256": card["sha256"],
