@@ -77,8 +77,13 @@ class Run:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def generate(request: Request, progress: Progress) -> dict[str, Any]:
+def generate(request: Request, progress: Progress, *, pipeline: LyraPipeline | None = None) -> dict[str, Any]:
     """Generate a scene, write the files of the request and return the fields of the result message.
+
+    Args:
+        request: What to generate and where.
+        progress: Told about every stage.
+        pipeline: The networks of the size, already loaded, for callers that make many scenes.
 
     Raises:
         LyraSimError: The prompt, a path, the weights or the size cannot be used; nothing is left behind.
@@ -89,7 +94,7 @@ def generate(request: Request, progress: Progress) -> dict[str, Any]:
         spec = parse_prompt(request.prompt, strict=request.strict)
         progress.note(spec.message)
     with run.clock.stage("load"):
-        pipeline = LyraPipeline.from_cards(size.tokenizer, size.decoder)
+        pipeline = pipeline or LyraPipeline.from_cards(size.tokenizer, size.decoder)
     video = imagine(run, size, spec)
     gaussians = decode(run, pipeline, video)
     scene = assemble(run, pipeline, size, video, gaussians)
