@@ -27,6 +27,21 @@ class Size:
     """Card of the tokenizer."""
     decoder: Path
     """Card of the decoder."""
+    denoiser: Path = mini.FOLDER / "teacher.json"
+    """Card of GEN3C's denoiser."""
+    text_encoder: Path | None = None
+    """Card of GEN3C's text encoder; without the file, and with None, it samples with the zero embedding."""
+    picture_teacher: str = "mini"
+    """Teacher that imagines from a picture, unless another is asked for."""
+    depth: str = "mini"
+    """Depth estimator of pictures that come without depth; a key of `generator.depth.estimator.BACKENDS`."""
+    text_to_image: str | None = None
+    """Text-to-image pipeline that makes the picture of a prompt (a folder, an entry of the registry or a hub
+    name); None where the prompt chooses a procedural world."""
+    device: str = "cpu"
+    """Torch device that the generating networks run on."""
+    precision: str = "float32"
+    """Torch type of their weights."""
 
 
 MINI = Size("mini", 176, 320, 17, mini.TOKENIZER, mini.DECODER)
@@ -35,20 +50,37 @@ MINI = Size("mini", 176, 320, 17, mini.TOKENIZER, mini.DECODER)
 def full() -> Size:
     """Return the full size; its cards are those that importing the published weights writes."""
     folder = weights_folder()
-    return Size("full", 704, 1280, 121, folder / "cosmos-tokenizer.json", folder / "lyra-static.json")
+    return Size(
+        "full",
+        704,
+        1280,
+        121,
+        folder / "cosmos-tokenizer.json",
+        folder / "lyra-static.json",
+        denoiser=folder / "gen3c.json",
+        text_encoder=folder / "t5-text-encoder.json",
+        picture_teacher="gen3c",
+        depth="depth-pro",
+        text_to_image="z-image",
+        device="cuda",
+        precision="bfloat16",
+    )
 
 
 def missing_for_full(*, has_gpu: bool) -> list[str]:
-    """Return what keeps the full size from running here, one phrase each; empty when nothing does."""
+    """Return what keeps the full size from running here, one phrase each; empty when nothing does.
+
+    The text encoder is not among it: without it, GEN3C runs with the zero embedding.
+    """
     missing = [] if has_gpu else ["no CUDA GPU"]
-    missing += [
-        f"{name} is not installed" for name in ("gsplat", "mamba_ssm", "transformers") if not find_spec(name)
-    ]
+    packages = ("gsplat", "mamba_ssm", "transformers", "accelerate")
+    missing += [f"{name} is not installed" for name in packages if not find_spec(name)]
     size = full()
-    cards = {"Cosmos tokenizer": size.tokenizer, "Lyra decoder": size.decoder}
-    missing += [f"no {name} weights ({card})" for name, card in cards.items() if not card.is_file()]
-    # The published teacher is not wired to `gen` yet, so this keeps `auto` from promising what it cannot do.
-    missing.append("this version has no text-to-video teacher at full size")
+    cards = [size.tokenizer, size.decoder, size.denoiser]
+    cards += [weights_folder() / f"{name}.json" for name in (size.depth, size.text_to_image)]
+    absent = [card.stem for card in cards if not card.is_file()]
+    if absent:
+        missing.append(f"no weights {', '.join(absent)} in {weights_folder()} (lyra-sim weights pull NAME)")
     return missing
 
 
