@@ -21,6 +21,8 @@ class CacheConfig:
     """Pictures that a cache keeps: the newest ones and always the first."""
     max_spread: float = 0.05
     """Spread of depth around a pixel above which it is not warped; 1 or more warps every pixel."""
+    edge_spread: float = 0.05
+    """Spread of depth around a pixel above which it lies on a torn surface."""
     foreground_masking: bool = True
     """Whether surfaces torn at depth edges hide what shows through the gap."""
     max_depth: float = 100.0
@@ -35,6 +37,15 @@ class CacheConfig:
     """Whether to reproduce what GEN3C's code does by accident: pixel centres at integers, one depth scale per pair
     of frames, points on pixel centres counted twice, unknown depth splatted at the camera, an absolute clearance,
     and the first picture's depth edges for all pictures."""
+
+    @classmethod
+    def for_height(cls, height: int) -> CacheConfig:
+        """Return the published settings, made for pictures of 704 rows, for pictures of `height` rows.
+
+        Larger pixels span more of a slanted floor, so the same surface shows a larger spread of depth.
+        """
+        spread = 0.05 * 704 / height
+        return cls(max_spread=spread, edge_spread=min(spread, 0.25))
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,9 @@ class CachedPicture:
         weights = torch.ones_like(depth) if config.official_quirks else (depth > 0).to(depth)
         if config.max_spread < 1:
             weights = weights * reliability_mask(depth, max_spread=config.max_spread)
+        torn = ~reliability_mask(depth, max_spread=config.edge_spread)
         points = unproject(depth, intrinsics, pixel_center=_center(config))
-        return cls(image, points, torch.linalg.inv(w2c.double()), weights, ~reliability_mask(depth))
+        return cls(image, points, torch.linalg.inv(w2c.double()), weights, torn)
 
 
 def warp_picture(
