@@ -45,7 +45,7 @@ class CacheConfig:
         Larger pixels span more of a slanted floor, so the same surface shows a larger spread of depth.
         """
         spread = 0.05 * 704 / height
-        return cls(max_spread=spread, edge_spread=min(spread, 0.25))
+        return cls(max_spread=spread, edge_spread=spread)
 
 
 @dataclass(frozen=True)
