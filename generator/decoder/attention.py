@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -80,13 +80,20 @@ class AttentionBlock(nn.Module):
         tokens = tokens + self.attn(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))
 
-    def forward_in_slices(self, tokens: Tensor, size: int) -> Tensor:
-        """Return what `forward` does with temporary memory of `size` tokens beside all keys and values."""
+    def forward_in_slices(
+        self, tokens: Tensor, size: int, *, progress: Callable[[float], None] | None = None
+    ) -> Tensor:
+        """Return what `forward` does with temporary memory of `size` tokens beside all keys and values.
+
+        The queries of a slice meet all keys, so slices cost nothing; `progress` gets the fraction done.
+        """
         parts = [slice(start, start + size) for start in range(0, tokens.shape[1], size)]
         both = tokens.new_empty(*tokens.shape[:2], 2 * tokens.shape[2])
         keys, values = self.attn.keys_values((self.norm1(tokens[:, part]) for part in parts), both)
         out = torch.empty_like(tokens)
-        for part in parts:
+        for done, part in enumerate(parts):
+            if progress:
+                progress(done / len(parts))
             mixed = tokens[:, part] + self.attn.attend(self.norm1(tokens[:, part]), keys, values)
             out[:, part] = mixed + self.mlp(self.norm2(mixed))
         return out

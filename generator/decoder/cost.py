@@ -14,8 +14,9 @@ from generator.decoder.inputs import DecoderInputs
 from generator.decoder.prune import keep_count
 from lyra_sim.errors import LyraSimError
 
-SHARE_OF_PEAK = 0.5
-"""Share of a large matrix product's speed that the whole decoder reaches on a CPU (benchmarks/results/decoder.md)."""
+SHARES = {"embed": 0.25, "mamba": 0.4, "attention": 0.7, "head": 0.35, "tokenizer": 0.8}
+"""Share of a large matrix product's speed that each part reaches on a CPU core at the published width, measured
+(benchmarks/results/decoder.md)."""
 LEAST_SLICE = 2048
 """Tokens per slice below which slicing costs more than it saves."""
 SCRATCH = 32 << 20
@@ -75,6 +76,15 @@ def operations(config: DecoderConfig, work: Workload) -> dict[str, float]:
     }
 
 
+def stages(config: DecoderConfig, work: Workload) -> tuple[list[float], float]:
+    """Return the operations of each block, and of one view's head: what a progress bar should count."""
+    tokens = work.batch * work.views * work.tokens_per_view(config)
+    mamba = tokens * _mamba_per_token(config)
+    attention = tokens * _attention_per_token(config, work.views * work.tokens_per_view(config))
+    blocks = [attention if config.is_attention(i) else mamba for i in range(config.depth)]
+    return blocks, operations(config, work)["head"] / work.views
+
+
 def _mamba_per_token(config: DecoderConfig) -> float:
     """Return operations per token of one Mamba-2 block in the chunked form."""
     inner, state = 2 * config.embed_dim, config.state_size
@@ -98,20 +108,43 @@ def _attention_per_token(config: DecoderConfig, length: int) -> float:
     return 8.0 * width**2 + 4.0 * width**2 * config.mlp_ratio + 4.0 * length * width
 
 
-def estimate_seconds(config: DecoderConfig, work: Workload, *, device: torch.device) -> float:
+def estimate_seconds(
+    config: DecoderConfig,
+    work: Workload,
+    *,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    targets: int = 1,
+    tokenizer: float = 0.0,
+) -> float:
     """Return the seconds a decode will take, from its operations and a matrix product timed here and now.
 
-    The share of that speed that the whole network reaches was measured on a CPU; on a GPU this is a guess.
+    The shares of that speed that the parts of the network reach were measured on a CPU; on a GPU this is a guess.
+
+    Args:
+        config: The decoder.
+        work: The sizes.
+        device: Where it will run.
+        dtype: Type of the network's weights.
+        targets: Target times of the dynamic model; embeddings are shared by all of them.
+        tokenizer: Operations of the tokenizer, which encodes rays and times.
     """
+    needed = operations(config, work)
+    repeated = {part: count * (1 if part == "embed" else targets) for part, count in needed.items()}
+    seconds = sum(count / SHARES[part] for part, count in repeated.items()) + tokenizer / SHARES["tokenizer"]
+    return seconds / product_speed(device, dtype)
+
+
+def product_speed(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the operations per second of a large matrix product, measured."""
     side = 1024 if device.type == "cpu" else 8192
-    matrix = torch.randn(side, side, device=device)
+    matrix = torch.randn(side, side, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(3):
         began = time.perf_counter()
         (matrix @ matrix)[0, 0].item()
         best = min(best, time.perf_counter() - began)
-    speed = 2.0 * side**3 / best
-    return sum(operations(config, work).values()) / (speed * SHARE_OF_PEAK)
+    return 2.0 * side**3 / best
 
 
 @dataclass(frozen=True)

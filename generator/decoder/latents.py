@@ -20,6 +20,8 @@ Encode = Callable[[Tensor], Tensor]
 
 SIGMA_DATA = 0.5
 """Scale of GEN3C's diffusion space: latents there have this standard deviation."""
+FRAMES_AT_ONCE = 8
+"""Frames whose full-resolution rays are computed together."""
 
 
 def denormalize_latents(
@@ -66,15 +68,44 @@ def plucker_latents(
     *,
     views: int,
     encode: Encode | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Tensor:
     """Return what `patch_plucker_embed` takes, from cameras as in `build_inputs`.
 
-    Decoders with `plucker_embedding_vae` need `encode`; the others take the maps directly.
+    Decoders with `plucker_embedding_vae` need `encode`; the others take the maps directly. Maps of full
+    resolution exist for one view at a time: those of six views at 704x1280x121 would take 16 GB.
+
+    Args:
+        config: The decoder's configuration.
+        c2w: Camera-to-world poses, OpenCV axes, relative to the first camera, (B, V*T, 4, 4).
+        intrinsics: fx, fy, cx, cy [px of `image_size`], (B, V*T, 4).
+        image_size: Height and width of the video [px].
+        views: Number V of trajectories.
+        encode: The tokenizer.
+        dtype: Precision in which the maps are computed.
+        progress: Called before each view with the fraction done and a message.
     """
+    c2w, intrinsics = c2w.to(dtype), intrinsics.to(dtype)
     if not config.plucker_embedding_vae:
         return direct_plucker(config, c2w, intrinsics, image_size, views)
     assert encode is not None
-    return encode_plucker_maps(encode, plucker_maps(c2w, intrinsics, image_size), views)
+    encoded = []
+    for view in range(views):
+        if progress:
+            progress(view / views, f"encoding the rays of view {view + 1} of {views}")
+        poses, lenses = (part.unflatten(1, (views, -1))[:, view] for part in (c2w, intrinsics))
+        encoded.append(encode_plucker_maps(encode, _maps_of_a_view(poses, lenses, image_size), 1))
+    return torch.cat(encoded, dim=1)
+
+
+def _maps_of_a_view(c2w: Tensor, intrinsics: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Return the Plücker maps (B, T, 6, H, W) of one view, with temporary memory for a few frames only."""
+    maps = c2w.new_empty(*c2w.shape[:2], 6, *image_size)
+    for start in range(0, maps.shape[1], FRAMES_AT_ONCE):
+        part = slice(start, start + FRAMES_AT_ONCE)
+        maps[:, part] = plucker_maps(c2w[:, part], intrinsics[:, part], image_size)
+    return maps
 
 
 def encode_time_maps(encode: Encode, times: Tensor, target: Tensor, size: tuple[int, int]) -> Tensor:

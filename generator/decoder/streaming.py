@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from generator.decoder.attention import AttentionBlock
-from generator.decoder.cost import Plan, Workload, plan
+from generator.decoder.cost import Plan, Workload, plan, stages
 from generator.decoder.inputs import DecoderInputs
 from generator.decoder.mamba import MambaBlock
 from generator.decoder.model import LyraDecoder
@@ -20,6 +20,8 @@ from generator.decoder.prune import OPACITY, keep_count
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0..1) and a short message."""
+CPU_ATTENTION_SLICE = 4096
+"""Queries that meet all keys in one call on a CPU, so that hours of attention are not one silent step."""
 
 
 @torch.no_grad()
@@ -110,18 +112,14 @@ def _decode_tokens(
     model: LyraDecoder, tokens: Tensor, inputs: DecoderInputs, chosen: Plan, progress: Progress | None
 ) -> Tensor:
     """Run blocks, head and pruning."""
-    steps = len(model.enc_blocks) + inputs.views
+    steps = _Steps(model, inputs, progress)
     for done, block in enumerate(model.enc_blocks):
-        if progress:
-            progress(done / steps, f"block {done + 1} of {len(model.enc_blocks)}")
-        tokens = _run_block(model, block, tokens, chosen.slice)
+        steps.begin(f"block {done + 1} of {len(model.enc_blocks)}")
+        tokens = _run_block(model, block, tokens, chosen.slice, steps.within)
     total = inputs.views * Workload.of(inputs).gaussians_per_view(model.config)
     selection = Selection(total, model.config.prune_ratio)
     for view in range(inputs.views):
-        if progress:
-            progress(
-                (len(model.enc_blocks) + view) / steps, f"Gaussians of view {view + 1} of {inputs.views}"
-            )
+        steps.begin(f"Gaussians of view {view + 1} of {inputs.views}")
         part = inputs.view(view)
         own = tokens.unflatten(1, (inputs.views, -1))[:, view]
         selection.add(model.activate(model.head(own, part), part))
@@ -129,12 +127,40 @@ def _decode_tokens(
     return selection.gaussians
 
 
-def _run_block(model: LyraDecoder, block: nn.Module, tokens: Tensor, size: int) -> Tensor:
+class _Steps:
+    """Report progress by operations: one attention block may cost a hundred others."""
+
+    def __init__(self, model: LyraDecoder, inputs: DecoderInputs, progress: Progress | None) -> None:
+        blocks, head = stages(model.config, Workload.of(inputs))
+        self._costs = [*blocks, *[head] * inputs.views]
+        self._progress = progress
+        self._step = -1
+        self._message = ""
+
+    def begin(self, message: str) -> None:
+        """Go on to the next step."""
+        self._step += 1
+        self._message = message
+        self.within(0.0)
+
+    def within(self, fraction: float) -> None:
+        """Report that a fraction of this step is done."""
+        if self._progress:
+            done = sum(self._costs[: self._step]) + fraction * self._costs[self._step]
+            self._progress(done / sum(self._costs), self._message)
+
+
+def _run_block(
+    model: LyraDecoder, block: nn.Module, tokens: Tensor, size: int, progress: Callable[[float], None]
+) -> Tensor:
     """Run one block, whole or in slices."""
     if size and isinstance(block, MambaBlock):
         return block.forward_in_slices(tokens, size, backend=model.scan_backend)
-    if size and isinstance(block, AttentionBlock):
-        return block.forward_in_slices(tokens, size)
+    if isinstance(block, AttentionBlock):
+        if not size and tokens.device.type == "cpu" and tokens.shape[1] > CPU_ATTENTION_SLICE:
+            size = CPU_ATTENTION_SLICE
+        if size:
+            return block.forward_in_slices(tokens, size, progress=progress)
     return model.run_block(block, tokens)
 
 
