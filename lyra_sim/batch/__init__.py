@@ -1,0 +1,3 @@
+"""Many scenes from one spec, unattended: planning, engines, journal, manifest."""
+
+from __future__ import annotations
