@@ -174,7 +174,7 @@ def _broken(change: object, folder: Path) -> bytes:
         (lambda f: gzip.compress(b"\x81\xa1a\xc6\xff\xff\xff\xff"), "damaged"),
         (lambda f: gzip.compress(b"\x91" * 100_000), "damaged"),
         (lambda f: gzip.compress(msgpack.packb([1, 2])), "damaged"),
-        (lambda f: gzip.compress(bytes(50_000_000)), "inflates to over"),
+        (lambda f: gzip.compress(b"\x81\xa1a\xc6\x05\x00\x00\x00" + bytes(80_000_000)), "inflates to over"),
         (lambda f: packed({"state_dict": {}}), "no Gaussians"),
         (lambda f: _broken(lambda s: s.pop(NODE + "scales"), f), "damaged"),
         (lambda f: _broken(lambda s: s.update({NODE + "scales.shape": [10, 4]}), f), "tensor scales"),

@@ -8,8 +8,9 @@ activations run in float64 and round once, so reading what was written from a re
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ _BASE = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 _SCALES = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 
-_CHUNK = 1 << 14
+_CHUNK = 1 << 13
 """Vertices per step: small enough for the cache, large enough to hide the calls."""
 
 
@@ -53,22 +54,19 @@ def read_ply(path: str | Path) -> Gaussians:
     if header.text:
         _convert(_read_text(path, header), rest, gaussians, slice(0, count))
         return gaussians.checked(str(path))
+    with open(path, "rb") as file:
 
-    def convert(part: slice) -> None:
-        rows = np.fromfile(
-            path,
-            header.dtype,
-            part.stop - part.start,
-            offset=header.offset + part.start * header.dtype.itemsize,
-        )
-        if len(rows) < part.stop - part.start:
-            raise LyraSimError(f"{path} is cut short while it is read")
-        _convert(rows, rest, gaussians, part)
+        def convert(parts: list[slice]) -> None:
+            buffer = np.empty(_CHUNK, header.dtype)
+            for part in parts:
+                rows = buffer[: part.stop - part.start]
+                offset = header.offset + part.start * header.dtype.itemsize
+                if os.preadv(file.fileno(), [rows.view(np.uint8)], offset) < rows.nbytes:
+                    raise LyraSimError(f"{path} is cut short while it is read")
+                _convert(rows, rest, gaussians, part)
 
-    with ThreadPoolExecutor(_workers()) as pool:
-        for _ in pool.map(convert, _parts(count)):
-            pass
-    return gaussians.checked(str(path))
+        _share(convert, count)
+    return _checked(gaussians, str(path))
 
 
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:
@@ -78,7 +76,7 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
         LyraSimError: The Gaussians are empty or not finite, or the file cannot be written; a file of that name
             from before is then kept.
     """
-    gaussians.checked("the scene")
+    _checked(gaussians, "the scene")
     count, coefficients = gaussians.sh.shape[:2]
     rest = 3 * (coefficients - 1)
     names = (*_BASE[:6], *(f"f_rest_{i}" for i in range(rest)), "opacity", *_SCALES, *_ROTATION)
@@ -87,29 +85,27 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(header.encode("ascii"))
         file.flush()
-        os.truncate(file.fileno(), len(header) + count * 4 * len(names))
 
-        def convert(part: slice) -> None:
-            rows = _rows(gaussians, part, len(names))
-            _write_at(file.fileno(), rows, len(header) + part.start * rows.itemsize * len(names))
+        def convert(parts: list[slice]) -> None:
+            buffer = np.empty((_CHUNK, len(names)), "<f4")
+            for part in parts:
+                rows = buffer[: part.stop - part.start]
+                _fill(rows, gaussians, part)
+                _write_at(file.fileno(), rows, len(header) + part.start * 4 * len(names))
 
-        with ThreadPoolExecutor(_workers()) as pool:
-            for _ in pool.map(convert, _parts(count)):
-                pass
+        _share(convert, count)
 
 
-def _rows(gaussians: Gaussians, part: slice, width: int) -> np.ndarray:
-    """Return the vertices of some Gaussians as the file holds them, (n, width)."""
+def _fill(rows: np.ndarray, gaussians: Gaussians, part: slice) -> None:
+    """Put some Gaussians into `rows` as the file holds them, (n, width)."""
     sh = gaussians.sh[part]
-    rows = np.empty((len(sh), width), "<f4")
-    rows[:, :3] = gaussians.means[part]
-    rows[:, 3:6] = sh[:, 0]
+    _copy(gaussians.means[part], rows[:, :3])
+    _copy(sh[:, 0], rows[:, 3:6])
     if sh.shape[1] > 1:
         rows[:, 6:-8].reshape(len(sh), 3, -1)[:] = sh[:, 1:].transpose(0, 2, 1)
-    rows[:, -8] = logit(gaussians.opacities[part])
-    rows[:, -7:-4] = log_scale(gaussians.scales[part])
-    rows[:, -4:] = gaussians.rotations[part]
-    return rows
+    logit(gaussians.opacities[part], out=rows[:, -8])
+    log_scale(gaussians.scales[part], out=rows[:, -7:-4])
+    _copy(gaussians.rotations[part], rows[:, -4:])
 
 
 def _write_at(descriptor: int, rows: np.ndarray, offset: int) -> None:
@@ -119,18 +115,51 @@ def _write_at(descriptor: int, rows: np.ndarray, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
+def _share(work: Callable[[list[slice]], None], count: int) -> None:
+    """Let a few threads do all parts of `count` vertices; numpy lets go of the interpreter while it computes."""
+    parts = [slice(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(4, cores, len(parts))
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(work, [parts[i::workers] for i in range(workers)]):
+            pass
+
+
+def _checked(gaussians: Gaussians, source: str) -> Gaussians:
+    """Return the Gaussians after the check of `Gaussians.checked`, which is faster in parts that fit the cache."""
+    if len(gaussians) <= _CHUNK or len({len(getattr(gaussians, f.name)) for f in fields(gaussians)}) > 1:
+        return gaussians.checked(source)
+
+    def check(parts: list[slice]) -> None:
+        for part in parts:
+            gaussians.select(part).checked(source)
+
+    try:
+        _share(check, len(gaussians))
+    except LyraSimError:
+        # The message counts what is wrong in all of them.
+        gaussians.checked(source)
+    return gaussians
+
+
 def _convert(rows: np.ndarray, rest: list[str], gaussians: Gaussians, part: slice) -> None:
     """Activate the vertices `rows` into the Gaussians of `part`, in place."""
     columns = _Columns(rows)
-    gaussians.means[part] = columns.take(_BASE[:3])
-    gaussians.sh[part, 0] = columns.take(_BASE[3:6])
+    _copy(columns.take(_BASE[:3]), gaussians.means[part])
+    _copy(columns.take(_BASE[3:6]), gaussians.sh[part, 0])
     per_channel = len(rest) // 3
     for channel in range(3 if rest else 0):
         names = rest[channel * per_channel : (channel + 1) * per_channel]
         gaussians.sh[part, 1:, channel] = columns.take(names)
-    gaussians.scales[part] = exp_scale(columns.take(_SCALES))
-    gaussians.rotations[part] = unit_quaternions(columns.take(_ROTATION))
-    gaussians.opacities[part] = sigmoid(columns.take(("opacity",))[:, 0])
+    exp_scale(columns.take(_SCALES), out=gaussians.scales[part])
+    unit_quaternions(columns.take(_ROTATION), out=gaussians.rotations[part])
+    sigmoid(columns.take(("opacity",))[:, 0], out=gaussians.opacities[part])
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy (n, k) values column by column, which is several times faster than along rows of three or four."""
+    for i in range(source.shape[1]):
+        target[:, i] = source[:, i]
 
 
 class _Columns:
@@ -180,15 +209,6 @@ def _check_size(path: Path, header: Header) -> None:
         raise LyraSimError(
             f"{path} is cut short: its header promises {header.count} Gaussians, it holds {held}"
         )
-
-
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK))
-
-
-def _workers() -> int:
-    """Return how many threads share the work; numpy lets go of the interpreter while it computes."""
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _read_text(path: Path, header: Header) -> np.ndarray:

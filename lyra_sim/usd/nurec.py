@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,11 @@ MAX_BYTES = 8 << 30
 """A payload that inflates past this is not a scene (about 70 million splats at degree 3)."""
 MAX_RATIO = 200
 """Most that gzip may shrink a payload; random 16-bit numbers hardly shrink, a decompression bomb 1000 times."""
+
+MAX_TEXT = 1 << 20
+"""Longest string [bytes]; names and settings are far shorter."""
+MAX_ITEMS = 1 << 20
+"""Most items of a list or a map; the tensors themselves are byte strings."""
 
 _NODE = ".gaussians_nodes.gaussians."
 _HALF_MAX = 65504.0
@@ -127,18 +133,21 @@ def read_payload(source: IO[bytes], size: int, *, name: str) -> Gaussians:
     Raises:
         LyraSimError: The payload is damaged, inflates without end or holds no Gaussians.
     """
-    content = _inflate(source, min(MAX_BYTES, max(size, 1 << 14) * MAX_RATIO), name=name)
+    limit = min(MAX_BYTES, max(size, 1 << 14) * MAX_RATIO)
     try:
-        data = msgpack.unpackb(content, raw=False, strict_map_key=True)
-        state = data["nre_data"]["state_dict"]
-        layers = {key.split(".")[2] for key in state if key.startswith(".gaussians_nodes.")}
-        parts = [_read_node(state, f".gaussians_nodes.{layer}.", name) for layer in sorted(layers)]
-    except LyraSimError:
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, msgpack.UnpackException) as error:
-        raise LyraSimError(
-            f"{name} is a damaged NuRec payload ({type(error).__name__}: {str(error)[:80]})"
-        ) from error
+        with gzip.GzipFile(fileobj=source) as file:
+            state = _read_state(_Limited(file, limit, name), limit)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LyraSimError(f"{name} is a damaged NuRec payload ({error})") from error
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise _damaged(name, error) from error
+    try:
+        layers = sorted({key.split(".")[2] for key in state if key.startswith(".gaussians_nodes.")})
+        parts = [_read_node(state, f".gaussians_nodes.{layer}.", name) for layer in layers]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise _damaged(name, error) from error
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         raise LyraSimError(f"{name} holds no Gaussians")
     degree = max(p.sh_degree for p in parts)
@@ -147,18 +156,48 @@ def read_payload(source: IO[bytes], size: int, *, name: str) -> Gaussians:
     return Gaussians(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields)).checked(name)
 
 
-def _inflate(source: IO[bytes], limit: int, *, name: str) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=source) as file:
-            content = file.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise LyraSimError(f"{name} is a damaged NuRec payload ({error})") from error
-    if len(content) > limit:
-        raise LyraSimError(f"{name} inflates to over {limit >> 20} MiB; that is no scene")
-    return content
+def _damaged(name: str, error: Exception) -> LyraSimError:
+    return LyraSimError(f"{name} is a damaged NuRec payload ({type(error).__name__}: {str(error)[:80]})")
 
 
-_CHUNK = 1 << 18
+class _Limited:
+    """Pass on what a stream says, up to a limit."""
+
+    def __init__(self, file: IO[bytes], limit: int, name: str) -> None:
+        self._file, self._left, self._limit, self._name = file, limit, limit, name
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise LyraSimError(f"{self._name} inflates to over {self._limit >> 20} MiB; that is no scene")
+        return content
+
+
+def _read_state(stream: _Limited, limit: int) -> dict[str, Any]:
+    """Return the state dictionary of a payload; reading value by value holds every tensor only once."""
+    unpacker = msgpack.Unpacker(
+        stream,
+        read_size=1 << 20,
+        max_buffer_size=limit,
+        max_bin_len=limit,
+        max_str_len=MAX_TEXT,
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
+        raw=False,
+        strict_map_key=True,
+    )
+    for wanted in ("nre_data", "state_dict"):
+        for _ in range(unpacker.read_map_header()):
+            if unpacker.unpack() == wanted:
+                break
+            unpacker.skip()
+        else:
+            raise KeyError(wanted)
+    return {unpacker.unpack(): unpacker.unpack() for _ in range(unpacker.read_map_header())}
+
+
+_CHUNK = 1 << 14
 """Gaussians per conversion, which bounds the memory of the float64 activations."""
 
 
@@ -199,29 +238,48 @@ def _read_node(state: dict[str, Any], prefix: str, name: str) -> Gaussians:
     """Return the Gaussians of one node of the state dictionary."""
 
     def tensor(key: str, columns: int | None = None) -> np.ndarray:
-        content, shape = state[prefix + key], [int(n) for n in state[prefix + key + ".shape"]]
+        content, shape = state.pop(prefix + key), [int(n) for n in state[prefix + key + ".shape"]]
         if not isinstance(content, bytes) or len(shape) != 2 or min(shape) < 0:
             raise LyraSimError(f"{name}: tensor {key} is damaged")
         per_value = 4 if shape[0] * shape[1] * 4 == len(content) and len(content) else 2
         if shape[0] * shape[1] * per_value != len(content) or columns not in (None, shape[1]):
             raise LyraSimError(f"{name}: tensor {key} holds {len(content)} bytes for shape {shape}")
-        return np.frombuffer(content, f"<f{per_value}").reshape(shape).astype(np.float32)
+        return np.frombuffer(content, f"<f{per_value}").reshape(shape)
 
-    means, specular = tensor("positions", 3), tensor("features_specular")
+    return Gaussians(
+        means=tensor("positions", 3).astype(np.float32),
+        scales=_by_parts(exp_scale, tensor("scales", 3)),
+        rotations=_by_parts(unit_quaternions, tensor("rotations", 4)),
+        opacities=_by_parts(sigmoid, tensor("densities", 1)[:, 0]),
+        sh=_harmonics(
+            tensor("features_albedo", 3),
+            tensor("features_specular"),
+            state.get(prefix + "n_active_features"),
+            name,
+        ),
+    ).checked(name)
+
+
+def _by_parts(activate: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
+    """Return activated values as float32; the float64 in between exists for one part at a time."""
+    out = np.empty(values.shape, np.float32)
+    for start in range(0, len(values), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        activate(values[part].astype(np.float32), out=out[part])
+    return out
+
+
+def _harmonics(albedo: np.ndarray, specular: np.ndarray, active: object, name: str) -> np.ndarray:
+    """Return SH coefficients (N, K, 3) as far as the number of active features, which is the degree, says."""
     if specular.shape[1] not in (0, 9, 24, 45):
         raise LyraSimError(f"{name}: {specular.shape[1]} specular features; 0, 9, 24 or 45 make sense")
-    albedo = tensor("features_albedo", 3)
-    if len({len(means), len(specular), len(albedo)}) != 1:
+    if len(albedo) != len(specular):
         raise LyraSimError(f"{name}: its tensors disagree on the number of Gaussians")
-    sh = np.concatenate([albedo[:, None], specular.reshape(len(means), specular.shape[1] // 3, 3)], axis=1)
-    active = state.get(prefix + "n_active_features")
+    coefficients = 1 + specular.shape[1] // 3
     if isinstance(active, bytes) and len(active) == 8:
         degree = int.from_bytes(active, "little")
-        sh = sh[:, : (degree + 1) ** 2] if 0 <= degree <= 3 else sh
-    return Gaussians(
-        means=means,
-        scales=exp_scale(tensor("scales", 3)),
-        rotations=unit_quaternions(tensor("rotations", 4)),
-        opacities=sigmoid(tensor("densities", 1)[:, 0]),
-        sh=sh,
-    ).checked(name)
+        coefficients = min(coefficients, (degree + 1) ** 2) if degree <= 3 else coefficients
+    sh = np.empty((len(albedo), coefficients, 3), np.float32)
+    sh[:, 0] = albedo
+    sh[:, 1:] = specular[:, : 3 * (coefficients - 1)].reshape(len(albedo), coefficients - 1, 3)
+    return sh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 
@@ -92,11 +91,12 @@ def _read_asset(attribute: Usd.Attribute, path: Path) -> Gaussians:
         with zipfile.ZipFile(path) as package:
             if member not in package.namelist():
                 raise LyraSimError(f"{path} refers to a file that is not in it: {named[:80]!r}")
+            size = package.getinfo(member).file_size
             try:
-                content = package.read(member)
+                with package.open(member) as source:
+                    return read_payload(source, size, name=f"{path}[{member}]")
             except zipfile.BadZipFile as error:
                 raise LyraSimError(f"{path} is damaged ({error})") from error
-        return read_payload(io.BytesIO(content), len(content), name=f"{path}[{member}]")
     file = Path(target)
     if path.absolute().parent.resolve() not in file.resolve().parents:
         raise LyraSimError(f"{path} refers to a file outside itself: {named[:80]!r}")
