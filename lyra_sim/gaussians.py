@@ -52,8 +52,8 @@ class Gaussians:
         """View-independent colour, sRGB, not clamped, (N, 3)."""
         return self.sh[:, 0] * SH_C0 + 0.5
 
-    def select(self, index: np.ndarray) -> Gaussians:
-        """Return the Gaussians that a boolean mask or an index array picks."""
+    def select(self, index: np.ndarray | slice) -> Gaussians:
+        """Return the Gaussians that a boolean mask, an index array or a slice picks."""
         return Gaussians(
             self.means[index],
             self.scales[index],

@@ -61,7 +61,7 @@ def read_ply(path: str | Path) -> Gaussians:
             for part in parts:
                 rows = buffer[: part.stop - part.start]
                 offset = header.offset + part.start * header.dtype.itemsize
-                if os.preadv(file.fileno(), [rows.view(np.uint8)], offset) < rows.nbytes:
+                if os.preadv(file.fileno(), [rows.view(np.uint8).data], offset) < rows.nbytes:
                     raise LyraSimError(f"{path} is cut short while it is read")
                 _convert(rows, rest, gaussians, part)
 

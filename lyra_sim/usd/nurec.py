@@ -163,7 +163,7 @@ def _damaged(name: str, error: Exception) -> LyraSimError:
 class _Limited:
     """Pass on what a stream says, up to a limit."""
 
-    def __init__(self, file: IO[bytes], limit: int, name: str) -> None:
+    def __init__(self, file: gzip.GzipFile, limit: int, name: str) -> None:
         self._file, self._left, self._limit, self._name = file, limit, limit, name
 
     def read(self, size: int) -> bytes:
