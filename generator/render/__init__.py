@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.render.harmonics import view_colors
 from generator.render.request import (
     CameraModel,
     Projection,
@@ -107,7 +108,7 @@ def render_views(gaussians: Gaussians, c2w: np.ndarray, intrinsics: np.ndarray, 
     """Render numpy Gaussians without gradients; `options` are those of `rasterize`.
 
     Args:
-        gaussians: the scene; only its view-independent colour is drawn.
+        gaussians: the scene; colours of SH degree 1 and more are evaluated for each camera.
         c2w: camera-to-world poses, OpenCV axes, (V, 4, 4).
         intrinsics: fx, fy, cx, cy [px], (V, 4).
         **options: keyword arguments of `rasterize`, `height` and `width` among them.
@@ -115,12 +116,21 @@ def render_views(gaussians: Gaussians, c2w: np.ndarray, intrinsics: np.ndarray, 
     Returns:
         The images as CPU tensors; `.numpy()` shares their memory.
     """
-    arrays = (gaussians.means, gaussians.scales, gaussians.rotations, gaussians.opacities, gaussians.rgb)
-    tensors = [
-        torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (*arrays, c2w, intrinsics)
-    ]
+    shapes = (gaussians.means, gaussians.scales, gaussians.rotations, gaussians.opacities)
+    # Colours that do not depend on the view serve all views in one call.
+    together = gaussians.sh_degree == 0 or len(c2w) == 0
+    groups = [slice(0, len(c2w))] if together else [slice(view, view + 1) for view in range(len(c2w))]
+    parts = []
     with torch.no_grad():
-        return rasterize(*tensors, **options)
+        for group in groups:
+            eye = c2w[group.start, :3, 3] if len(c2w) else np.zeros(3)
+            arrays = (*shapes, view_colors(gaussians, eye), c2w[group], intrinsics[group])
+            tensors = [torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays]
+            parts.append(rasterize(*tensors, **options))
+    if len(parts) == 1:
+        return parts[0]
+    names = ("rgb", "depth", "median_depth", "alpha")
+    return Rendering(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def _choose(backend: str | None, gaussians: dict[str, torch.Tensor], request: Request) -> str:

@@ -51,7 +51,7 @@ from generator.render.cpu_project import (
     touches_image,
 )
 from generator.render.kernel import inlined, parallel
-from generator.render.reference import TILE, UT_BETA, UT_MARGIN, UT_SPREAD
+from generator.render.request import TILE, UT_BETA, UT_MARGIN, UT_SPREAD
 
 FORM_COLUMNS = 17
 UNBOUNDED = F32(1e6)

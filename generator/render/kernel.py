@@ -1,7 +1,7 @@
 """How every kernel of the CPU renderer is compiled: at first use, cached on disk.
 
 Kernels inline functions and constants of other files, and numba's cache looks at a kernel's own file only.
-So the names of cached files carry a digest of this folder: whatever changes here, nothing stale is loaded.
+So the names of cached files carry a digest of all files that kernels take code or constants from.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import Any
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
+KERNEL_SOURCES = ("cpu*.py", "kernel.py", "request.py", "simd.py")
+"""Files of this folder that compiled code depends on."""
+
 
 def _digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    folder = Path(__file__).parent
+    sources = sorted(path for pattern in KERNEL_SOURCES for path in folder.glob(pattern))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 

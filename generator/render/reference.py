@@ -16,21 +16,17 @@ from generator.render.request import (
     DEPTH_ALPHA_MIN,
     EPS2D,
     SCALE_MIN,
+    TILE,
     TRANSMITTANCE_MIN,
+    UT_BETA,
+    UT_MARGIN,
+    UT_SPREAD,
     Rendering,
     Request,
 )
 
-TILE = 16
-"""Side of the square tiles [px]; 3DGUT's support is rounded out to such tiles, as gsplat's is."""
 EXTENT = math.sqrt(2.0 * math.log(1.0 / ALPHA_MIN))
 """Standard deviations at which a Gaussian of opacity 1 falls below ALPHA_MIN, about 3.33."""
-UT_SPREAD = 0.1
-"""Alpha of the unscented transform: sigma points lie at sqrt(3) alpha standard deviations."""
-UT_BETA = 2.0
-"""Beta of the unscented transform, best for Gaussians."""
-UT_MARGIN = 0.1
-"""3DGUT drops a Gaussian with a sigma point farther outside the image than this share of its side."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,10 @@ def render(
         footprints = _project(means, axes, opacities, colors, pose, camera, request)
         views.append(_composite(footprints, camera, request))
     if not views:
-        empty = means.new_zeros(0, request.height, request.width)
+        # The sum ties the empty images to the Gaussians, whose gradients are then zeros instead of missing.
+        empty = means.new_zeros(0, request.height, request.width) + 0 * sum(
+            tensor.sum() for tensor in (means, scales, rotations, opacities, colors)
+        )
         return Rendering(empty[..., None].expand(-1, -1, -1, colors.shape[1]), empty, empty, empty)
     sums, medians = torch.stack([view[0] for view in views]), torch.stack([view[1] for view in views])
     alpha = sums[..., -1]

@@ -20,6 +20,14 @@ DEPTH_ALPHA_MIN = 1e-10
 """Expected depth divides by at least this alpha."""
 SCALE_MIN = 1e-8
 """Smaller standard deviations [m] are raised to this, so that a flat Gaussian has an inverse."""
+TILE = 16
+"""Side of the square tiles [px]; 3DGUT's support is rounded out to such tiles, as gsplat's is."""
+UT_SPREAD = 0.1
+"""Alpha of the unscented transform: sigma points lie at sqrt(3) alpha standard deviations."""
+UT_BETA = 2.0
+"""Beta of the unscented transform, best for Gaussians."""
+UT_MARGIN = 0.1
+"""3DGUT drops a Gaussian with a sigma point farther outside the image than this share of its side."""
 MAX_SIDE = 16384
 """Largest image side [px] that is accepted."""
 MAX_PIXELS = 2**28

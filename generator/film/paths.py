@@ -1,0 +1,147 @@
+"""Camera paths for films: a flight around where a scene starts, or an orbit, neither through anything.
+
+World frame: any, with a unit vector `up`. Poses: camera to world, OpenCV axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from generator.film.obstacles import Obstacles
+
+PathKind = Literal["flythrough", "orbit"]
+
+CLEARANCE = 0.15
+"""Least distance between a camera and any surface in a scene of the usual size [m]."""
+COVERED = 0.93
+"""Share of what the first camera sees filled that every camera of a path must see filled."""
+SHRINK = 0.85
+"""Factor by which a path is made smaller until it fits."""
+ORBIT_ANGLES = (360.0, 120.0, 90.0, 70.0, 55.0, 45.0, 35.0, 28.0, 22.0, 17.0, 13.0, 10.0, 7.0, 5.0)
+"""A full circle, then swings to either side of the start [degrees]; the first that fits is taken."""
+LIMITS = 16
+"""Cameras of a path whose pictures are looked at to find out whether it shows the scene."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Hold what a path is laid around, and what it must keep clear of."""
+
+    c2w: np.ndarray
+    """Pose that the path starts from, (4, 4)."""
+    target: float
+    """Distance along the view to the point that cameras face [m]."""
+    reach: float
+    """Distance that a flight may move to the front or the side [m]."""
+    up: np.ndarray
+    """Unit vector, (3,)."""
+    clearance: float
+    """Least distance between a camera and any surface [m]."""
+    obstacles: Obstacles
+    coverage: Callable[[np.ndarray], np.ndarray]
+    """Return the share of the picture that the scene fills, for poses (P, 4, 4)."""
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """Hold the poses of a film and what a person should know about them."""
+
+    c2w: np.ndarray
+    """(F, 4, 4) float64."""
+    description: str
+    """What the path does, with its size."""
+
+
+def lay_path(kind: PathKind, stage: Stage, frames: int) -> CameraPath:
+    """Return the largest path of a kind that keeps clear of obstacles and shows the scene.
+
+    A path that fits nowhere becomes a single place: the start, frame after frame.
+    """
+    return _orbit(stage, frames) if kind == "orbit" else _flythrough(stage, frames)
+
+
+def _flythrough(stage: Stage, frames: int) -> CameraPath:
+    """Fly a loop from the start: to one side, forward, to the other side and back, facing the target."""
+    reach = stage.reach
+    while reach > 0.02:
+        path = flight(stage, reach, frames)
+        if _fits(stage, path):
+            return CameraPath(path, f"a flight of {2 * 0.55 * reach:.2f} m side to side")
+        reach *= SHRINK
+    return CameraPath(_still(stage, frames), "no movement, for lack of room")
+
+
+def _orbit(stage: Stage, frames: int) -> CameraPath:
+    """Circle the target, or swing about it as far as there is room."""
+    for degrees in ORBIT_ANGLES:
+        path = swing(stage, degrees, frames)
+        if _fits(stage, path):
+            how = "a full circle" if degrees == 360.0 else f"a swing of {degrees:.0f} degrees to either side"
+            return CameraPath(path, f"{how} about a point {stage.target:.1f} m away")
+    return CameraPath(_still(stage, frames), "no movement, for lack of room")
+
+
+def flight(stage: Stage, reach: float, frames: int) -> np.ndarray:
+    """Return a closed flight whose first pose is the start, (frames, 4, 4)."""
+    turn = 2 * np.pi * np.arange(frames) / frames
+    # In the start's camera frame: x right, y down, z forward.
+    offset = np.stack(
+        [0.55 * reach * np.sin(turn), 0.06 * reach * np.sin(2 * turn), 0.35 * reach * (1 - np.cos(turn))],
+        axis=1,
+    )
+    target = np.array([0.0, 0.0, stage.target])
+    return np.stack([stage.c2w @ _facing(position, target) for position in offset])
+
+
+def swing(stage: Stage, degrees: float, frames: int) -> np.ndarray:
+    """Return a full circle (360) or a swing to either side about the target, (frames, 4, 4)."""
+    share = np.arange(frames) / frames
+    angles = 2 * np.pi * share if degrees == 360.0 else np.radians(degrees) * np.sin(2 * np.pi * share)
+    centre = stage.c2w[:3, 3] + stage.target * stage.c2w[:3, 2]
+    poses = np.tile(stage.c2w, (frames, 1, 1))
+    for pose, angle in zip(poses, angles, strict=True):
+        turn = _rotation(stage.up, float(angle))
+        pose[:3, :3] = turn @ stage.c2w[:3, :3]
+        pose[:3, 3] = centre + turn @ (stage.c2w[:3, 3] - centre)
+    return poses
+
+
+def _fits(stage: Stage, poses: np.ndarray) -> bool:
+    """Return whether a path keeps its clearance and shows about as much of the scene as its start does.
+
+    Consecutive cameras are nearer to each other than the clearance, so no surface can lie between them.
+    """
+    positions = poses[:, :3, 3]
+    steps = np.linalg.norm(np.diff(positions, axis=0, append=positions[:1]), axis=1)
+    dense = np.concatenate([positions, (positions + np.roll(positions, -1, axis=0)) / 2])
+    if steps.max() > 2 * stage.clearance or stage.obstacles.clearance(dense).min() < stage.clearance:
+        return False
+    few = poses[np.linspace(0, len(poses) - 1, min(LIMITS, len(poses))).astype(int)]
+    shares = stage.coverage(few)
+    return bool(shares.min() >= COVERED * float(stage.coverage(stage.c2w[None])[0]))
+
+
+def _still(stage: Stage, frames: int) -> np.ndarray:
+    return np.tile(stage.c2w, (frames, 1, 1))
+
+
+def _facing(position: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the pose at `position` that faces `target`, with down near +y, (4, 4)."""
+    forward = (target - position) / np.linalg.norm(target - position)
+    right = np.cross([0.0, 1.0, 0.0], forward)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    pose[:3, 3] = position
+    return pose
+
+
+def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Return the rotation by `angle` [rad] about a unit axis (Rodrigues), (3, 3)."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
