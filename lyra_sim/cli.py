@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from lyra_sim import __version__
 from lyra_sim.errors import LyraSimError
 
-COMMANDS = ("gen", "doctor", "convert", "inspect", "validate", "render", "eval", "weights", "serve", "ext_path")
+COMMANDS = (
+    "gen",
+    "doctor",
+    "convert",
+    "inspect",
+    "validate",
+    "render",
+    "eval",
+    "batch",
+    "lab_cfg",
+    "weights",
+    "serve",
+    "ext_path",
+)
 """Modules of `lyra_sim.commands`, in the order of the help page."""
 
 

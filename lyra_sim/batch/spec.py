@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,7 +23,6 @@ from pydantic import (
 
 from lyra_sim.batch.positions import Document, Place, read_yaml
 from lyra_sim.errors import LyraSimError
-from lyra_sim.jobs.request import TRAJECTORIES
 
 SCHEMA_FILE = "spec.schema.json"
 VERSION = 1
@@ -187,7 +186,7 @@ class Make(_Model):
     """Whether a prompt that names no known kind of place is refused."""
     target: Literal["isaac-6", "isaac-5", "both"] = "isaac-6"
     """Form of the splats."""
-    trajectories: Annotated[list[Trajectory], Field(min_length=1)] = Field(default=list(TRAJECTORIES))
+    trajectories: Annotated[list[Trajectory], Field(min_length=1)] = Field(default=list(get_args(Trajectory)))
     """Camera paths to film; fewer are faster and see less."""
     movement: Positive = 1.0
     """Factor on the distance that the cameras move."""

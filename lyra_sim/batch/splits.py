@@ -19,7 +19,8 @@ def assign_splits(scenes: Sequence[PlannedScene], splits: Splits, document: Docu
     Raises:
         LyraSimError: With `disjoint`, the scenes cannot be parted, or a slot is unknown.
     """
-    ratios = {name: ratio / sum(splits.ratios.values()) for name, ratio in splits.ratios.items() if ratio > 0}
+    total = sum(splits.ratios.values())
+    ratios: dict[str, float] = {name: ratio / total for name, ratio in splits.ratios.items() if ratio > 0}
     if splits.disjoint:
         return _disjoint(scenes, splits, ratios, document)
     count = dict.fromkeys(ratios, 0)

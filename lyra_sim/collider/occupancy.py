@@ -127,6 +127,17 @@ def spawn_poses(grid: OccupancyGrid, robot: Robot, *, count: int, seed: int = 0)
     return np.column_stack([places[chosen], yaw])[:count]
 
 
+def reachable_area(grid: OccupancyGrid, robot: Robot) -> float:
+    """Return the area [m2] of the largest piece of free floor that the robot's footprint can sweep."""
+    from scipy.ndimage import distance_transform_edt
+
+    room = _reachable(clearance(grid) >= robot.radius)
+    if not room.any():
+        return 0.0
+    swept = distance_transform_edt(~room) * grid.resolution <= robot.radius
+    return float(np.count_nonzero(swept & (grid.cells == FREE))) * grid.resolution**2
+
+
 def clearance(grid: OccupancyGrid) -> np.ndarray:
     """Return the distance [m] from the middle of each cell that is surely free of obstacles and unknown floor.
 

@@ -90,7 +90,7 @@ def _write_layer(path: Path, payload: Path, scene: Scene, target: Target, approx
     )
     # Prims of a variant come before those of the layer unless told otherwise.
     world.SetChildrenReorder([p.rsplit("/", 1)[1] for p in (layout.COLLIDER, layout.PROXY, layout.SPLATS)])
-    _export(layer, path)
+    export_layer(layer, path)
 
 
 def _author_splats(stage: Usd.Stage, gaussians: Gaussians, target: Target, payload: Path) -> None:
@@ -126,7 +126,7 @@ def middle(gaussians: Gaussians) -> np.ndarray:
     return np.round((means.min(axis=0).astype(np.float64) + means.max(axis=0)) / 2)
 
 
-def _export(layer: Sdf.Layer, path: Path) -> None:
+def export_layer(layer: Sdf.Layer, path: Path) -> None:
     """Write a layer; USD reports a full disk as a list of its own errors, of which the reason is kept."""
     try:
         written = layer.Export(str(path))

@@ -1,0 +1,191 @@
+"""`lyra-sim batch`: hundreds of scenes from one spec, unattended."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lyra_sim.batch.extras import require
+from lyra_sim.errors import LyraSimError
+from lyra_sim.progress import Progress
+
+if TYPE_CHECKING:
+    from lyra_sim.batch.engines import Engine
+    from lyra_sim.batch.expand import Plan
+
+CORES_PER_WORKER = 2
+SHOWN = 12
+"""Scenes that a dry run lists."""
+
+EPILOG = """\
+examples:
+  lyra-sim batch aisles.yaml --out aisles/ --dry-run
+  lyra-sim batch aisles.yaml --out aisles/
+  lyra-sim batch aisles.yaml --out /shared/aisles/ --ray auto
+  lyra-sim batch --schema > lyra-sim-batch.schema.json
+
+Run the same command again to go on after anything that stopped it. docs/batch.md describes the spec.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the `batch` command."""
+    parser = subparsers.add_parser(
+        "batch",
+        help="generate many scenes from a spec, with manifest, maps and spawn points",
+        description="Generate the scenes of a spec; measure, reject or repeat them; write manifest and overview.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("spec", metavar="SPEC.yaml", type=Path, nargs="?", help="what to make")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="output folder, new or of an earlier run")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="worker processes (one per GPU, or one per two cores); cores are shared out among them",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="run on a Ray cluster: auto, HOST:PORT, ray://..., or local to start one on this machine",
+    )
+    parser.add_argument("--limit", metavar="N", type=int, help="end after this many further scenes")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of specs, for editors, and end"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "json", "none"),
+        default="auto",
+        help="auto: lines for people on stderr; json: one object per line on stdout",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, then make what is missing; the status is 1 when scenes failed (rejected ones did not)."""
+    require("pydantic")
+    if args.schema:
+        from lyra_sim.batch.spec import schema_text
+
+        sys.stdout.write(schema_text())
+        return 0
+    progress = Progress(args.progress, {"plan": 0.0, "scenes": 1.0})
+    args.progress_reporter = progress
+    check(args)
+    from lyra_sim.batch.driver import Options, run_batch
+    from lyra_sim.batch.expand import expand
+    from lyra_sim.batch.spec import load_spec
+
+    spec, document = load_spec(args.spec)
+    plan = expand(spec, document, resolve_size=resolve_size)
+    if args.dry_run:
+        sys.stdout.write(describe(plan, args.out))
+        return 0
+    for module in ("pyarrow", *(["ray"] if args.ray else [])):
+        require(module)
+    result = run_batch(
+        plan, args.out, engine_starter(args, plan), progress, options=Options(limit=args.limit)
+    )
+    progress.result(**result)
+    return 1 if result["failed"] else 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise LyraSimError for anything wrong with the options themselves."""
+    if args.spec is None:
+        raise LyraSimError("SPEC.yaml is missing; see docs/batch.md for a first one")
+    if args.out is None and not args.dry_run:
+        raise LyraSimError("--out DIR is missing; name a new folder, or one to go on with")
+    for option in ("workers", "limit"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise LyraSimError(f"--{option} {value}: must be 1 or more")
+    if args.workers and args.ray:
+        raise LyraSimError("--workers is for this machine; with --ray the cluster's cores and GPUs decide")
+
+
+def resolve_size(name: str) -> str:
+    """Return the size that `name` means on this machine; only mini can be told without looking for a GPU."""
+    if name == "mini":
+        return name
+    from generator.sizes import resolve
+
+    return resolve(name).name
+
+
+def engine_starter(args: argparse.Namespace, plan: Plan) -> Callable[[], Engine]:
+    """Return what starts the engine that the options ask for."""
+    from lyra_sim.batch.engines.pool import ProcessPool, thread_variables
+
+    on_gpu = plan.recipe["make"]["size"] == "full"  # type: ignore[index]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if args.ray:
+        from lyra_sim.batch.engines.ray_cluster import RayCluster
+
+        return lambda: RayCluster(args.ray, gpu=on_gpu, cores=CORES_PER_WORKER, threads=CORES_PER_WORKER)
+    gpus = visible_gpus() if on_gpu else []
+    workers = args.workers or len(gpus) or max(1, cores // CORES_PER_WORKER)
+    environments = [thread_variables(max(1, cores // workers)) for _ in range(workers)]
+    for index, environment in enumerate(environments if gpus else []):
+        environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+    return lambda: ProcessPool(environments)
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    import torch
+
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    count = torch.cuda.device_count()
+    return names[:count] if len(names) >= count and names[0] else [str(i) for i in range(count)]
+
+
+def describe(plan: Plan, out: Path | None) -> str:
+    """Write a plan for a person."""
+    splits = Counter(scene.split for scene in plan.scenes)
+    size = plan.recipe["make"]["size"]  # type: ignore[index]
+    lines = [
+        f"{len(plan.scenes):,} scenes of size {size}"
+        + (f", {plan.dropped:,} dropped" if plan.dropped else "")
+        + ": "
+        + ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items())),
+        *([earlier(plan, out)] if out is not None else []),
+    ]
+    for scene in plan.scenes[:SHOWN]:
+        picture = f" from {Path(scene.picture).name}" if scene.picture else ""
+        lines.append(f"  {scene.id}  {scene.split:<10}  seed {scene.seed:<6}  {scene.prompt!r}{picture}")
+    if len(plan.scenes) > SHOWN:
+        lines.append(f"  ... and {len(plan.scenes) - SHOWN:,} more")
+    return "\n".join(lines) + "\n"
+
+
+def earlier(plan: Plan, out: Path) -> str:
+    """Say what the folder holds already, and what the rest would take by what that took."""
+    from lyra_sim.batch.driver import recover
+    from lyra_sim.batch.folder import JOURNAL, BatchFolder
+    from lyra_sim.batch.journal import parse
+
+    try:
+        events, _ = parse((out / JOURNAL).read_bytes())
+    except OSError:
+        return "none made yet; time and room of the rest are known after the first ones"
+    state = recover(plan, BatchFolder(out), events)
+    made = [e for e in events if e["event"] == "made" and e.get("id") in state.done]
+    missing = len(plan.scenes) - len(state.done) - len(state.rejected)
+    text = f"{len(state.done):,} done, {len(state.rejected):,} rejected, {missing:,} to make"
+    if made and missing:
+        seconds = sum(e["seconds"] for e in made) / len(made)
+        size = sum(sum(f["bytes"] for f in e["row"]["files"].values()) for e in made) / len(made)
+        text += (
+            f": about {missing * seconds / 3600:.1f} worker hours and {missing * size / 1e9:.2f} GB, "
+            f"by {len(made):,} made so far"
+        )
+    return text
