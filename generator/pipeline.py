@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from generator.cameras import Cameras
-from generator.decoder import DecoderConfig, LyraDecoder, build_inputs
-from generator.inputs import WarpedDepth, relative_c2w, warp_conditioning
+from generator.decode_cost import DecodeCost, measure
+from generator.decoder import DecoderConfig, LyraDecoder
+from generator.decoder.streaming import decode, decode_times
+from generator.decoder.validate import unusual_sizes
+from generator.inputs import WarpedDepth, warp_conditioning
+from generator.prepare import Preparation, RayChoice
 from generator.teachers.teacher import Clip, Progress
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
-from generator.weights.checkpoint import Card, load_checkpoint
+from generator.weights.checkpoint import Card, licence_of, load_checkpoint
 from lyra_sim.errors import LyraSimError
 
 
 class LyraPipeline:
-    """Turn the clips of a teacher into Gaussians; the same code for every size."""
+    """Turn the clips of a teacher, or published latents, into Gaussians; the same code for every size."""
 
     def __init__(self, tokenizer: CosmosTokenizer, decoder: LyraDecoder, cards: dict[str, Card]) -> None:
+        """Join two networks; `cards` describe `tokenizer` and `decoder`."""
         self.tokenizer = tokenizer
         self.decoder = decoder
         self.cards = cards
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path = "mini",
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        local_files_only: bool = False,
+        accept_licence: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> LyraPipeline:
+        """Load a pipeline by name or from a folder.
+
+        Args:
+            source: `mini` (embedded), an entry of `lyra-sim weights list` such as `lyra-static` or
+                `lyra-dynamic`, the hub's name of one (`nvidia/Lyra`), or a folder that `save_pretrained` wrote.
+            device: Where the networks run.
+            dtype: Type of their weights; `torch.bfloat16` halves memory on a GPU.
+            local_files_only: Whether to fail instead of downloading what is not here.
+            accept_licence: Whether to accept the licence of what is downloaded; asked for once.
+            say: Receives a line per step of a download.
+
+        Raises:
+            LyraSimError: The name is unknown, or weights are missing, damaged, or do not fit each other.
+        """
+        from generator.pretrained import find_cards
+
+        cards = find_cards(source, local_files_only=local_files_only, accept_licence=accept_licence, say=say)
+        return cls.from_cards(*cards).to(device, dtype)
 
     @classmethod
     def from_cards(cls, tokenizer_card: Path, decoder_card: Path) -> LyraPipeline:
@@ -43,6 +81,49 @@ class LyraPipeline:
             tokenizer, decoder.eval().requires_grad_(False), {"tokenizer": tokenizer_facts, "decoder": facts}
         )
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write both networks and their cards into a folder for `from_pretrained`; raises LyraSimError."""
+        from generator.pretrained import save
+
+        save(self, Path(folder))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> LyraPipeline:
+        """Move both networks, and cast them where a type is given; returns the pipeline itself."""
+        self.tokenizer.to(device=device, dtype=dtype)
+        self.decoder.to(device=device, dtype=dtype)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return self.decoder.deconv.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the networks' weights."""
+        return self.decoder.deconv.weight.dtype
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the decoder makes one set of Gaussians per target time."""
+        return self.decoder.config.use_time_embedding
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the decoder's weights were published by others, with limits that their publisher set."""
+        return "repository" in self.cards["decoder"].get("source", {})
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what identifies both checkpoints, and their licences (JSON types)."""
+        return {
+            name: {
+                "sha256": card["sha256"],
+                "configuration_sha256": card["configuration_sha256"],
+                "licence": licence_of(card),
+            }
+            for name, card in self.cards.items()
+        }
+
     @torch.inference_mode()
     def encode(self, clips: tuple[Clip, ...], *, progress: Progress | None = None) -> torch.Tensor:
         """Return the raw latents of all clips, view-major, (1, V*t, C, h, w); a clip's own latents are taken."""
@@ -54,7 +135,8 @@ class LyraPipeline:
             if progress:
                 progress(index / len(clips), f"encoding {clip.name}")
             video = torch.from_numpy(clip.rgb).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-            latents.append(self.tokenizer.encode(video)[0].transpose(0, 1))
+            encoded = self.tokenizer.encode(video.to(self.device, self.dtype))[0]
+            latents.append(encoded.transpose(0, 1).float().cpu())
         return torch.cat(latents)[None]
 
     def cache(self, clips: tuple[Clip, ...], depth: np.ndarray) -> WarpedDepth:
@@ -63,29 +145,101 @@ class LyraPipeline:
 
     @torch.inference_mode()
     def decode(
-        self, latents: torch.Tensor, cameras: list[Cameras], cache: WarpedDepth | None
+        self,
+        latents: torch.Tensor,
+        cameras: list[Cameras],
+        cache: WarpedDepth | None = None,
+        *,
+        time: float | None = None,
+        rays: RayChoice = "auto",
+        memory_limit: int | None = None,
+        callback: Progress | None = None,
+        say: Callable[[str], None] = warnings.warn,
     ) -> torch.Tensor:
         """Return pruned Gaussians (K, 14) in the OpenCV frame of the first camera, most opaque first.
+
+        Channels: position 3, opacity 1, scale 3, rotation 4 (wxyz), rgb 3.
 
         Args:
             latents: Raw tokenizer latents, view-major, (1, V*t, C, h, w).
             cameras: One clip of T cameras per view, in any common world frame.
             cache: The warped conditioning depth, for decoders that have the branch.
+            time: Target time of a dynamic decoder, as a frame number from 0 to T - 1.
+            rays: `float32`, `bfloat16` (the official pipeline's), or `auto`: rays enter the network in the
+                precision that its weights were trained with, and carry the Gaussians in float32.
+            memory_limit: Bytes that the work may take beside weights, latents and rays; None for no limit.
+            callback: Called with the fraction done and a short message.
+            say: Receives a sentence about each thing that the weights were not trained for.
+
+        Raises:
+            LyraSimError: Latents, cameras, time and decoder do not fit each other, or the limit is too small.
         """
-        config = self.decoder.config
-        if config.cache_branch and cache is None:
-            raise LyraSimError("this decoder has the cache branch: give the conditioning depth")
-        c2w = relative_c2w(torch.from_numpy(np.concatenate([c.c2w for c in cameras]))).float()
-        intrinsics = torch.from_numpy(np.concatenate([c.intrinsics for c in cameras])).float()
-        branch = cache if config.cache_branch else None
-        inputs = build_inputs(
-            config,
-            latents,
-            c2w[None],
-            intrinsics[None],
-            (cameras[0].height, cameras[0].width),
-            views=len(cameras),
-            cache_depth=branch.depth.flatten(0, 1)[None] if branch else None,
-            cache_mask=branch.mask.flatten(0, 1)[None] if branch else None,
+        if self.is_dynamic or time is not None:
+            times = [] if time is None else [time]
+            options: dict[str, Any] = {"rays": rays, "memory_limit": memory_limit, "callback": callback}
+            return next(self.decode_times(latents, cameras, times, cache, say=say, **options))
+        prepared = self._prepare(latents, cameras, cache, rays, memory_limit, callback, say)
+        inputs, report = prepared.inputs(), prepared.progress_of_decode()
+        return decode(self.decoder, inputs, memory_limit=memory_limit, progress=report)[0]
+
+    @torch.inference_mode()
+    def decode_times(
+        self,
+        latents: torch.Tensor,
+        cameras: list[Cameras],
+        times: Sequence[float],
+        cache: WarpedDepth | None = None,
+        *,
+        rays: RayChoice = "auto",
+        memory_limit: int | None = None,
+        callback: Progress | None = None,
+        say: Callable[[str], None] = warnings.warn,
+    ) -> Iterator[torch.Tensor]:
+        """Yield the Gaussians (K, 14) of each target time (frame numbers, 0 to T - 1) of a dynamic decoder.
+
+        Everything that does not depend on the target time is computed once; arguments are those of `decode`.
+        """
+        prepared = self._prepare(latents, cameras, cache, rays, memory_limit, callback, say, times)
+        sets = decode_times(
+            self.decoder,
+            prepared.inputs(),
+            prepared.targets(),
+            memory_limit=memory_limit,
+            progress=prepared.progress_over_targets(),
         )
-        return self.decoder.prune(self.decoder(inputs))[0]
+        for gaussians in sets:
+            yield gaussians[0]
+
+    def cost(self, cameras: list[Cameras], *, targets: int = 1) -> DecodeCost:
+        """Return the time and memory that a decode takes here; `targets` is the number of target times."""
+        return measure(self.tokenizer, self.decoder, cameras, targets=targets)
+
+    def _prepare(
+        self,
+        latents: torch.Tensor,
+        cameras: list[Cameras],
+        cache: WarpedDepth | None,
+        rays: RayChoice,
+        memory_limit: int | None,
+        callback: Progress | None,
+        say: Callable[[str], None],
+        times: Sequence[float] | None = None,
+    ) -> Preparation:
+        """Check what was given and return what makes the decoder's inputs of it."""
+        if self.is_published:
+            size = (cameras[0].height, cameras[0].width)
+            for note in unusual_sizes(size, len(cameras[0]), len(cameras)):
+                say(note)
+        trained = self.cards["decoder"].get("rays", "float32")
+        return Preparation(
+            self.tokenizer,
+            self.decoder,
+            latents,
+            cameras,
+            cache if self.decoder.config.cache_branch else None,
+            times=times,
+            network_rays=trained if rays == "auto" else rays,
+            output_rays="float32" if rays == "auto" else rays,
+            memory_limit=memory_limit,
+            callback=callback,
+        ).checked()

@@ -73,5 +73,6 @@ def test_maps_have_the_shapes_the_embeddings_take(vae: bool) -> None:
     intrinsics = torch.tensor([40.0, 40.0, 24.0, 16.0]).expand(2, 34, 4)
     plucker = plucker_latents(config, c2w, intrinsics, (32, 48), views=2, encode=encode)
     assert plucker.shape == (2, 6, config.plucker_channels, 4, 6)
-    times = time_latents(config, torch.rand(2, 17), torch.rand(2, 1), (32, 48), encode=encode)
-    assert times.shape == (2, 4, config.time_channels, 4, 6)
+    for frames, latent_frames in ((17, 3), (1, 1)):
+        times = time_latents(config, torch.rand(2, frames), (32, 48), encode=encode)
+        assert times.shape == (2, latent_frames, config.time_channels, 4, 6)

@@ -12,7 +12,14 @@ from test_decoder_model import TINY, randomised, tiny_inputs
 
 from generator.decoder import DecoderConfig
 from generator.decoder.attention import AttentionBlock
-from generator.decoder.cost import LEAST_SLICE, Workload, estimate_seconds, operations, plan
+from generator.decoder.cost import (
+    LEAST_SLICE,
+    Workload,
+    decoder_seconds,
+    operations,
+    plan,
+    product_speed,
+)
 from generator.decoder.mamba import MambaBlock
 from generator.decoder.prune import prune
 from generator.decoder.streaming import Selection, decode, decode_times
@@ -106,9 +113,9 @@ def test_operations_match_the_published_count() -> None:
 
 
 def test_time_estimate_grows_with_the_work() -> None:
-    """Six views are estimated to take longer than one, and both take some time."""
-    config = DecoderConfig.published()
-    one, six = (
-        estimate_seconds(config, replace(FULL, views=views), device=torch.device("cpu")) for views in (1, 6)
-    )
+    """Six views are estimated to take longer than one, and two target times almost twice as long as one."""
+    config = DecoderConfig.published(dynamic=True)
+    one, six = (decoder_seconds(config, replace(FULL, views=views), 1e11) for views in (1, 6))
     assert 0 < one < six
+    assert 1.9 * six < decoder_seconds(config, FULL, 1e11, targets=2) < 2 * six
+    assert product_speed(torch.device("cpu"), torch.float32) > 1e8

@@ -108,35 +108,20 @@ def _attention_per_token(config: DecoderConfig, length: int) -> float:
     return 8.0 * width**2 + 4.0 * width**2 * config.mlp_ratio + 4.0 * length * width
 
 
-def estimate_seconds(
-    config: DecoderConfig,
-    work: Workload,
-    *,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    targets: int = 1,
-    tokenizer: float = 0.0,
-) -> float:
-    """Return the seconds a decode will take, from its operations and a matrix product timed here and now.
+def decoder_seconds(config: DecoderConfig, work: Workload, speed: float, *, targets: int = 1) -> float:
+    """Return the seconds that a decode will take where a large matrix product runs at `speed` operations a second.
 
     The shares of that speed that the parts of the network reach were measured on a CPU; on a GPU this is a guess.
-
-    Args:
-        config: The decoder.
-        work: The sizes.
-        device: Where it will run.
-        dtype: Type of the network's weights.
-        targets: Target times of the dynamic model; embeddings are shared by all of them.
-        tokenizer: Operations of the tokenizer, which encodes rays and times.
+    With several target times (dynamic model) all parts but the embeddings repeat.
     """
-    needed = operations(config, work)
-    repeated = {part: count * (1 if part == "embed" else targets) for part, count in needed.items()}
-    seconds = sum(count / SHARES[part] for part, count in repeated.items()) + tokenizer / SHARES["tokenizer"]
-    return seconds / product_speed(device, dtype)
+    return sum(
+        count * (1 if part == "embed" else targets) / SHARES[part] / speed
+        for part, count in operations(config, work).items()
+    )
 
 
 def product_speed(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the operations per second of a large matrix product, measured."""
+    """Return the operations per second of a large matrix product, measured here and now."""
     side = 1024 if device.type == "cpu" else 8192
     matrix = torch.randn(side, side, device=device, dtype=dtype)
     best = float("inf")

@@ -113,25 +113,25 @@ def encode_time_maps(encode: Encode, times: Tensor, target: Tensor, size: tuple[
 
     The numbers fill the image and go from [0, 1] to [-1, 1]; the target is a video of one frame.
     """
-    return torch.cat([encode(2 * spread_times(part, size) - 1) for part in (times, target)], dim=1)
+    return torch.cat([encode(_time_map(part, size)) for part in (times, target)], dim=1)
 
 
 def time_latents(
-    config: DecoderConfig,
-    times: Tensor,
-    target: Tensor,
-    image_size: tuple[int, int],
-    *,
-    encode: Encode | None = None,
+    config: DecoderConfig, times: Tensor, image_size: tuple[int, int], *, encode: Encode | None = None
 ) -> Tensor:
-    """Return what the time embeddings take, (B, t+1, C, h, w), from normalised times (B, T) and target (B, 1).
+    """Return what a time embedding takes, (B, t, C, h, w), from normalised times (B, T) of one video.
 
-    Decoders with `time_embedding_vae` need `encode`; the others take the maps directly.
+    The target time is a video of one frame. Decoders with `time_embedding_vae` need `encode`; the others take
+    the maps directly.
     """
-    embedded, embedded_target = embed_times(times), embed_times(target)
+    embedded = embed_times(times)
     if config.time_embedding_vae:
         assert encode is not None
-        return encode_time_maps(encode, embedded, embedded_target, image_size)
+        return encode(_time_map(embedded, image_size))
     height, width = (side // config.space_compression for side in image_size)
-    parts = [2 * spread_times(part, (height, width)) - 1 for part in (embedded, embedded_target)]
-    return torch.cat([frames_to_latent_channels(part, config.time_compression) for part in parts], dim=1)
+    return frames_to_latent_channels(_time_map(embedded, (height, width)), config.time_compression)
+
+
+def _time_map(embedded: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return embedded times (B, T, 3) as a video (B, T, 3, H, W) in [-1, 1]."""
+    return 2 * spread_times(embedded, size) - 1

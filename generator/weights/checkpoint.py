@@ -57,6 +57,11 @@ def load_card(path: Path | str) -> Card:
     return card
 
 
+def licence_of(card: Card) -> str:
+    """Return the licence of the weights that a card describes; those that this project trained are Apache-2.0."""
+    return card.get("licence", "Apache-2.0")
+
+
 def load_checkpoint(card_path: Path | str, expected_kind: str) -> tuple[dict[str, Tensor], Card]:
     """Load the weights that a card describes, refusing any file but the one it was written for.
 

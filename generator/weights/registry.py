@@ -46,6 +46,8 @@ class Entry:
     """A lower bound of the download [bytes], for the free-disk check when the hub does not answer."""
     stored_share: float = 1.0
     """Most that the converted file takes, as a share of the download."""
+    rays: str | None = None
+    """Precision of the rays that a decoder was trained with; goes on the card."""
 
     @property
     def page(self) -> str:
@@ -69,6 +71,7 @@ ENTRIES = (
         licence=NVIDIA_LICENCE,
         size="at least 66 MB (computed: 32.8 M parameters, bf16)",
         least_bytes=66_000_000,
+        rays="bfloat16",
     ),
     Entry(
         name="lyra-dynamic",
@@ -80,6 +83,7 @@ ENTRIES = (
         licence=NVIDIA_LICENCE,
         size="at least 66 MB (computed: 32.8 M parameters, bf16)",
         least_bytes=66_000_000,
+        rays="bfloat16",
     ),
     Entry(
         name="cosmos-tokenizer",
@@ -118,7 +122,7 @@ ENTRIES = (
         kind="text-encoder",
         layout="t5",
         repository="google-t5/t5-11b",
-        files=(PublishedFile("pytorch_model.bin"),),
+        files=(PublishedFile("pytorch_model.bin"), PublishedFile("tokenizer.json", optional=True)),
         licence=NOT_KNOWN,
         size="about 45 GB",
         least_bytes=45_000_000_000,

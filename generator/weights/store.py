@@ -79,7 +79,10 @@ class Store:
         source = {name: self._check(entry, name, path, any_version) for name, path in files.items()}
         say(f"{entry.name}: converting to {self.card_path(entry).with_suffix('.safetensors')}")
         tensors, built = convert(entry, files, configuration)
-        facts = {"licence": entry.licence, "source": {"repository": entry.repository, "files": source}}
+        facts: dict[str, Any] = {"licence": entry.licence, "licence_page": entry.page}
+        facts["source"] = {"repository": entry.repository, "files": source}
+        if entry.rays is not None:
+            facts["rays"] = entry.rays
         write_pair(self.folder, entry.name, entry.kind, tensors, built, facts)
         return self.verify(entry)
 
