@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import AutoencoderKLCosmos, CosmosTransformer3DModel
+from full_size_files import official_name
 from torch import Tensor, nn
 
-from generator.teachers.gen3c.keys import diffusers_key
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.gen3c.published import load_published_transformer
 from generator.teachers.gen3c.sampler import make_scheduler
@@ -263,19 +263,6 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(change: dict, message: s
     with pytest.raises(LyraSimError) as error:
         tiny_pipeline()(**{**inputs(), **change}, num_inference_steps=1)
     assert message in str(error.value)
-
-
-def official_name(name: str) -> str:
-    """Return the official name of a diffusers weight, found by trying the official names of a one-block network."""
-    attention = [f"attn.{part}" for part in ("to_q.0", "to_q.1", "to_k.0", "to_k.1", "to_v.0", "to_out.0")]
-    names = ["x_embedder.proj.1", "t_embedder.1.linear_1", "t_embedder.1.linear_2", "affline_norm"]
-    names += ["final_layer.linear", "final_layer.adaLN_modulation.1", "final_layer.adaLN_modulation.2"]
-    names += [f"blocks.block0.blocks.{b}.block.{part}" for b in (0, 1) for part in attention]
-    names += [f"blocks.block0.blocks.2.block.layer{i}" for i in (1, 2)]
-    names += [f"blocks.block0.blocks.{b}.adaLN_modulation.{i}" for b in (0, 1, 2) for i in (1, 2)]
-    table = {diffusers_key(f"{n}.weight"): f"{n}.weight" for n in names}
-    table |= {f"learnable_pos_embed.pos_emb_{axis}": f"extra_pos_embedder.pos_emb_{axis}" for axis in "thw"}
-    return f"net.{table[name]}"
 
 
 def test_published_checkpoint_is_loaded_as_it_is(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _depth(entry: Entry, files: Mapping[str, Path], configuration: Configuration
 
 
 def _text(entry: Entry, files: Mapping[str, Path], configuration: Configuration | None) -> Converted:
-    """Keep the encoder half of T5 in bf16; the decoder half is not used."""
+    """Keep the encoder half of T5 in bf16, and its tokenizer on the card; the decoder half is not used."""
     path, content = _read_first(entry, files)
     kept = {n: v for n, v in _tensors(content).items() if n == "shared.weight" or n.startswith("encoder.")}
     missing = {"shared.weight", "encoder.final_layer_norm.weight"} - set(kept)
@@ -100,7 +100,10 @@ def _text(entry: Entry, files: Mapping[str, Path], configuration: Configuration 
         raise LyraSimError(
             f"{path}: not a T5 checkpoint, lacks {', '.join(sorted(missing))}; {_remedy(entry)}"
         )
-    return {name: value.to(torch.bfloat16) for name, value in kept.items()}, dict(configuration or {})
+    built = dict(configuration or {})
+    if "tokenizer.json" in files:
+        built["tokenizer"] = _json_file(files["tokenizer.json"], _remedy(entry))
+    return {name: value.to(torch.bfloat16) for name, value in kept.items()}, built
 
 
 LAYOUTS: dict[str, Callable[[Entry, Mapping[str, Path], Configuration | None], Converted]] = {
@@ -116,6 +119,13 @@ LAYOUTS: dict[str, Callable[[Entry, Mapping[str, Path], Configuration | None], C
 def _read_first(entry: Entry, files: Mapping[str, Path]) -> tuple[Path, Mapping[str, Any]]:
     path = files[entry.files[0].name]
     return path, read_tensors(path, remedy=_remedy(entry))
+
+
+def _json_file(path: Path, remedy: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LyraSimError(f"{path}: cannot be read as JSON ({error}); {remedy}") from None
 
 
 def _remedy(entry: Entry) -> str:
