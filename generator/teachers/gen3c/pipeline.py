@@ -168,7 +168,7 @@ class Gen3CPipeline(DiffusionPipeline):
                 guidance=guidance,
                 on_step=on_step,
             )
-        frames = sampled if output_type == "latent" else self._decode_video(sampled, output_type)
+        frames = sampled if output_type == "latent" else self.decode_latents(sampled, output_type)
         self.maybe_free_model_hooks()
         return Gen3COutput(frames=frames, latents=sampled)
 
@@ -191,8 +191,14 @@ class Gen3CPipeline(DiffusionPipeline):
         latents = tokenizer.encode(video.to(self.vae.dtype)).float()
         return tokenizer.normalize(latents) * self.scheduler.config.sigma_data
 
-    def _decode_video(self, latents: Tensor, output_type: str) -> Any:
+    def decode_latents(self, latents: Tensor, output_type: str) -> Any:
+        """Decode latents as they are sampled, (B, C, T, h, w), to frames as `output_type` asks for, checked.
+
+        Raises:
+            LyraSimError: The safety checker refuses the video.
+        """
         tokenizer = CosmosTokenizer.around(self.vae)
+        latents = latents.to(self._execution_device)
         raw = tokenizer.denormalize(latents / self.scheduler.config.sigma_data)
         video = tokenizer.decode(raw.to(self.vae.dtype)).float()
         if self.safety_checker is not None:

@@ -59,7 +59,7 @@ def denoise(
     latent = noise * scheduler.init_noise_sigma
     for i, timestep in enumerate(scheduler.timesteps):
         sigma = scheduler.sigmas[i].to(latent)
-        held = _hold_condition(latent, conditioning, condition_noise, sigma, scheduler.config.sigma_data)
+        held = hold_condition(latent, conditioning, condition_noise, sigma, scheduler.config.sigma_data)
         scaled = scheduler.scale_model_input(held, timestep)
         time = timestep.expand(len(latent))
         output = network(conditioning.network_input(scaled), time, text)
@@ -77,7 +77,7 @@ def _indicator(conditioning: Conditioning, sigma: Tensor) -> Tensor:
     return conditioning.indicator * (sigma > AUGMENT_SIGMA)
 
 
-def _hold_condition(
+def hold_condition(
     latent: Tensor, conditioning: Conditioning, condition_noise: Tensor, sigma: Tensor, sigma_data: float
 ) -> Tensor:
     """Put the conditioning frame into the noisy latent, scaled as if it had this noise level."""
