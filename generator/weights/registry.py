@@ -8,6 +8,8 @@ from lyra_sim.errors import LyraSimError
 
 NVIDIA_LICENCE = "NVIDIA Open Model License"
 NOT_KNOWN = "not known"
+FOLDER = "folder"
+"""Layout of a model that stays a folder of JSON and safetensors files, as transformers and diffusers publish."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class Entry:
     kind: str
     """Kind on the card, which decides what may load it."""
     layout: str
-    """How the published files are laid out; a key of `convert.LAYOUTS`."""
+    """How the published files are laid out: a key of `convert.LAYOUTS`, or `FOLDER`."""
     repository: str
     """Repository on the hub."""
     files: tuple[PublishedFile, ...]
-    """What is downloaded; the first one holds the weights."""
+    """What is downloaded; the first one holds the weights. Empty for a folder, which comes whole."""
     licence: str
     """Licence of the weights."""
     size: str = NOT_KNOWN
@@ -127,6 +129,49 @@ ENTRIES = (
         size="about 45 GB",
         least_bytes=45_000_000_000,
         stored_share=0.25,
+    ),
+    Entry(
+        name="depth-anything-v2",
+        title="Depth Anything V2, metric, indoor, small",
+        kind="depth",
+        layout=FOLDER,
+        repository="depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
+        files=(),
+        licence="Apache-2.0",
+        size="99.2 MB",
+        least_bytes=99_200_000,
+    ),
+    Entry(
+        name="depth-pro",
+        title="Depth Pro, metric depth and focal length",
+        kind="depth",
+        layout=FOLDER,
+        repository="apple/DepthPro-hf",
+        files=(),
+        licence="Apple Machine Learning Research Model License (research only)",
+        size="at least 1.9 GB (the same weights as fp16)",
+        least_bytes=1_900_000_000,
+    ),
+    Entry(
+        name="z-image",
+        title="Z-Image text-to-image pipeline",
+        kind="text-to-image",
+        layout=FOLDER,
+        repository="Tongyi-MAI/Z-Image",
+        files=(),
+        licence="Apache-2.0",
+        size="about 20 GB (computed: 10 G parameters with its text encoder, bf16)",
+        least_bytes=20_000_000_000,
+    ),
+    Entry(
+        name="sana-wm",
+        title="SANA-WM camera-controlled video pipeline",
+        kind="camera-to-video",
+        layout=FOLDER,
+        repository="Efficient-Large-Model/SANA-WM_bidirectional-diffusers",
+        files=(),
+        licence="Apache-2.0; its Gemma 2 and LTX-2 parts under terms of their own",
+        least_bytes=8_000_000_000,
     ),
 )
 """Every published model that the full size can use."""
