@@ -1,0 +1,205 @@
+"""Film the scenes of a plan and write them, with a manifest that says which are complete."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from generator.generate import imagine
+from generator.request import Request, Run
+from generator.sizes import Size
+from generator.start import begin
+from generator.teachers.teacher import TeacherVideo
+from generator.tokenizer import CosmosTokenizer, load_tokenizer
+from lyra_sim import __version__
+from lyra_sim.atomic import disk_error
+from lyra_sim.errors import LyraSimError
+from lyra_sim.progress import Progress
+from training.sdg.layout import REVERSED_FROM, reversed_clip, write_scene
+from training.sdg.plan import Item
+
+MANIFEST = "manifest.jsonl"
+VIEWS = ("left", "right", "up", "zoom_out", "zoom_in", "clockwise")
+"""Camera paths in the order of the published view folders 0 to 5."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Say how the scenes of a run are made."""
+
+    teacher: str | None = None
+    """Name of the teacher; None takes the one for the input and size."""
+    trajectories: tuple[str, ...] = VIEWS
+    """Camera paths to film."""
+    movement: float = 1.0
+    """Factor on the movement distance of every path."""
+    backwards: bool = False
+    """Whether views 6 to 11 are written too: the paths run backwards, encoded anew, with their own poses."""
+
+    def words(self, size: Size) -> str:
+        """Return what identifies the settings, so that scenes made otherwise are other scenes."""
+        return " ".join(
+            (
+                self.teacher or "default",
+                f"{size.name} {size.height}x{size.width}x{size.frames}",
+                ",".join(self.trajectories),
+                str(self.movement),
+                "backwards" if self.backwards else "forwards",
+            )
+        )
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the lines of a manifest by scene; a last line that was cut off by a crash is left out.
+
+    Raises:
+        LyraSimError: Another line is damaged.
+    """
+    path = folder / MANIFEST
+    lines = path.read_text().splitlines() if path.is_file() else []
+    entries = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            entries[entry["stem"]] = entry
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise LyraSimError(
+                f"{path}, line {number}: is no entry of a manifest; restore or remove it"
+            ) from error
+    return entries
+
+
+def make_data(
+    items: Sequence[Item], folder: Path, size: Size, settings: DataSettings, progress: Progress
+) -> dict[str, int]:
+    """Make every scene that the manifest does not name yet; safe to stop anywhere and to start again.
+
+    Returns:
+        How many scenes were made, were there already, and failed (a line of `failures.jsonl` says why).
+
+    Raises:
+        LyraSimError: Another run works on the folder, the disk is full, or no scene could be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        done = read_manifest(folder)
+        _drop_torn_line(folder / MANIFEST, done)
+        todo = [item for item in items if item.stem not in done]
+        tokenizer, _ = load_tokenizer(size.tokenizer)
+        failed, began = 0, time.monotonic()
+        for index, item in enumerate(todo):
+            each = (time.monotonic() - began) / index if index else float("nan")
+            progress.update(
+                "sdg", index / len(todo), f"{item.stem} ({index + 1} of {len(todo)}, {each:.1f} s each)"
+            )
+            try:
+                entry = make_scene(item, folder, size, settings, tokenizer)
+            except LyraSimError as error:
+                failed += 1
+                _append(folder / "failures.jsonl", {"stem": item.stem, "reason": str(error)})
+                progress.note(f"{item.stem}: {error}")
+                continue
+            except OSError as error:
+                raise disk_error(error, folder) from error
+            _append(folder / MANIFEST, entry)
+        if todo and failed == len(todo):
+            raise LyraSimError(f"none of {failed} scenes could be made; {folder / 'failures.jsonl'} says why")
+        return {"made": len(todo) - failed, "present": len(items) - len(todo), "failed": failed}
+
+
+def make_scene(
+    item: Item, folder: Path, size: Size, settings: DataSettings, tokenizer: CosmosTokenizer
+) -> dict[str, Any]:
+    """Film and write one scene; returns its line of the manifest."""
+    began = time.monotonic()
+    request = Request(
+        prompt=item.prompt,
+        out=folder / item.stem,
+        seed=item.seed,
+        image=item.image,
+        teacher=settings.teacher,
+        trajectories=settings.trajectories,
+        movement=settings.movement,
+    )
+    run = Run(request, Progress("none", {"picture": 1.0, "teacher": 1.0, "world": 1.0}))
+    start = begin(run, size)
+    video = imagine(run, size, start)
+    clips = {VIEWS.index(clip.name): clip for clip in video.clips}
+    if settings.backwards:
+        clips |= {number + REVERSED_FROM: reversed_clip(clip) for number, clip in sorted(clips.items())}
+    shard = folder / f"shard_{item.shard:05d}"
+    files = write_scene(shard, item.stem, clips, partial(encode, tokenizer))
+    return {
+        "stem": item.stem,
+        "shard": shard.name,
+        "split": item.split,
+        "views": sorted(clips),
+        "prompt": item.prompt,
+        "seed": item.seed,
+        "source": _source(video),
+        "size": size.name,
+        "unit_m": start.unit if video.metric else None,
+        "frames": size.frames,
+        "height": size.height,
+        "width": size.width,
+        "bytes": sum(path.stat().st_size for path in files),
+        "seconds": round(time.monotonic() - began, 2),
+        "lyra_sim": __version__,
+    }
+
+
+def _source(video: TeacherVideo) -> dict[str, object]:
+    return dict(video.source)
+
+
+@torch.inference_mode()
+def encode(tokenizer: CosmosTokenizer, rgb: np.ndarray) -> np.ndarray:
+    """Return the raw latents (C, t, h, w) of frames (T, H, W, 3) uint8."""
+    video = torch.from_numpy(np.ascontiguousarray(rgb)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    return tokenizer.encode(video)[0].numpy()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LyraSimError(
+                f"{folder}: another run works on this folder; wait for it or choose another"
+            ) from error
+        yield
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    """Append one line and see it on disk."""
+    if shutil.disk_usage(path.parent).free < 64 << 20:
+        raise LyraSimError(
+            f"{path.parent}: less than 64 MB left on the disk; free some and run the command again"
+        )
+    with path.open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _drop_torn_line(path: Path, entries: dict[str, dict[str, Any]]) -> None:
+    """Write the manifest anew when a crash cut off its last line, so that the next one starts on a line of its own."""
+    if path.is_file() and not path.read_text().endswith("\n") and path.stat().st_size:
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries.values()))
+        temporary.replace(path)
