@@ -18,7 +18,8 @@ from lyra_sim.files import READERS, WRITERS, read_gaussians, write_gaussians
 from lyra_sim.files.meshes import read_mesh
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.ground import GroundReport, opaque_points, stand_on_floor
-from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
+from lyra_sim.relabel import with_labels
+from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degree
 
 VIEW_SIZE = 192
@@ -35,6 +36,10 @@ APPROXIMATIONS = (
     "boundingSphere",
     "meshSimplification",
 )
+HALF_NOTE = (
+    "Half precision: `lyra-sim inspect` states the rounding, and NVIDIA's rule VG.035 complains, since it asks for "
+    "the float attributes."
+)
 USD_SUFFIXES = (".usdz", ".usd", ".usda", ".usdc")
 
 
@@ -44,6 +49,8 @@ class ConvertConfig:
 
     target: str = "isaac-6"
     """`isaac-6`, `isaac-5` or `both`, for a USDZ."""
+    half: bool = False
+    """Whether to write the particle field of a USDZ in float16."""
     up_axis: tuple[str, str] | None = None
     """Axis that points up in the input, and the axis it becomes, such as (`-y`, `z`)."""
     scale: float = 1.0
@@ -65,7 +72,7 @@ class ConvertConfig:
     collider_approximation: str = "none"
     """Token of `physics:approximation`."""
     labels: str = "keep"
-    """`keep` (the input's), `none`, or one class for the whole collider."""
+    """`keep` (the input's), `none`, a `.json` that renames classes, a glTF with named objects, or one class for all."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,10 @@ def convert(
             scene,
             target=config.target,  # type: ignore[arg-type]
             collider_approximation=config.collider_approximation,
+            half=config.half,
         )
+        if config.half and config.target != "isaac-5":
+            notes.append(HALF_NOTE)
     else:
         write_gaussians(destination, scene.gaussians)
     kind = scene.collider_kind if scene.collider is not None else "missing"
@@ -217,15 +227,8 @@ def _with_meshes(
 ) -> tuple[Scene, ColliderReport | None]:
     """Return the scene with the collider and the labels that were asked for."""
     scene, report = _with_collider(scene, config, render, notes)
-    if config.labels == "none":
-        return replace(scene, proxy=None), report
-    if config.labels != "keep":
-        if scene.collider is None:
-            raise LyraSimError(f"--labels {config.labels}: there is no collider to label")
-        label = np.zeros(len(scene.collider.faces), np.int32)
-        proxy = LabelledMesh(scene.collider.vertices, scene.collider.faces, label, (config.labels,))
-        return replace(scene, proxy=proxy), report
-    if scene.proxy is None:
+    scene = with_labels(scene, config.labels)
+    if scene.proxy is None and config.labels != "none":
         notes.append("The scene has no labels; --labels CLASS labels the whole collider.")
     return scene, report
 

@@ -37,8 +37,10 @@ class Inspection:
     up_axis: str | None
     meters_per_unit: float | None
     default_prim: str | None
+    half_forms: tuple[str, ...]
+    """Forms of the splats whose numbers are float16."""
     position_rounding_m: float | None
-    """Largest error of a centre from float16, for a NuRec payload; None where centres are float32."""
+    """Largest error of a centre from float16; None where no form of the splats has float16 centres."""
     collider: str
     """`fused` (from splat depth), `world` (exact mesh), `file` or `missing`."""
     collider_faces: int
@@ -72,6 +74,7 @@ def inspect_file(path: str | Path) -> Inspection:
             meters_per_unit=contents.meters_per_unit,
             default_prim=contents.default_prim,
             approximation=contents.collider_approximation,
+            half=contents.half,
         )
     return _describe(path, load_scene(path), (path.suffix.lower().lstrip(".").upper(),))
 
@@ -85,11 +88,13 @@ def _describe(
     meters_per_unit: float | None = None,
     default_prim: str | None = None,
     approximation: str | None = None,
+    half: bool = False,
 ) -> Inspection:
     gaussians = scene.gaussians
     low, high = gaussians.means.min(axis=0), gaussians.means.max(axis=0)
     collider = scene.collider
     counts = _label_counts(scene)
+    half_forms = tuple(form for form in forms if form == "NuRec" or (half and form == "ParticleField"))
     return Inspection(
         path=str(path),
         bytes=path.stat().st_size,
@@ -102,7 +107,8 @@ def _describe(
         up_axis=up_axis,
         meters_per_unit=meters_per_unit,
         default_prim=default_prim,
-        position_rounding_m=_rounding(gaussians) if "NuRec" in forms else None,
+        half_forms=half_forms,
+        position_rounding_m=_rounding(gaussians) if half_forms else None,
         collider=scene.collider_kind if collider is not None else "missing",
         collider_faces=len(collider.faces) if collider is not None else 0,
         collider_approximation=approximation,

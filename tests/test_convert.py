@@ -35,6 +35,7 @@ from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import AXES, Similarity, rotation_between
 from lyra_sim.usd.reader import read_usd
 from lyra_sim.usd.writer import write_usdz
+from lyra_sim.validate import validate_file
 
 DATA = Path(__file__).parent / "data" / "usd"
 
@@ -267,3 +268,62 @@ def test_bad_paths_write_nothing(tmp_path: Path) -> None:
         with pytest.raises(LyraSimError):
             run("convert", DATA / source, tmp_path / target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_from_a_map_and_from_named_objects(tmp_path: Path) -> None:
+    """A JSON object renames and joins classes; a glTF file gives faces the name of the object they lie on."""
+    write_usdz(tmp_path / "a.usdz", small_scene(classes=("floor", "rug")))
+    (tmp_path / "map.json").write_text('{"rug": "carpet", "floor": null}')
+    convert(tmp_path / "a.usdz", tmp_path / "b.usdz", config=ConvertConfig(labels=str(tmp_path / "map.json")))
+    assert inspect_file(tmp_path / "b.usdz").labels == {"unlabelled": 1, "carpet": 1}
+    parts = trimesh.Scene()
+    for name, corner in (("Floor Tile.001", 2), ("Floor Tile.002", 0)):
+        face = square().faces[[corner // 2]]
+        mesh = trimesh.Trimesh(square().vertices[:, [0, 2, 1]] * [1, 1, -1], face, process=False)
+        parts.add_geometry(mesh, node_name=name)
+    parts.export(tmp_path / "parts.glb")
+    named = ConvertConfig(labels=str(tmp_path / "parts.glb"))
+    convert(tmp_path / "a.usdz", tmp_path / "c.usdz", config=named)
+    assert inspect_file(tmp_path / "c.usdz").labels == {"floor_tile": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "not JSON"),
+        (b"[1]", "write an object"),
+        (b'{"floor": 3}', "write an object"),
+        (b'{"flor": "x"}', "does not occur"),
+    ],
+)
+def test_bad_label_maps_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+    """What is no map of the scene's classes is refused in one line and nothing is written."""
+    write_usdz(tmp_path / "a.usdz", small_scene())
+    (tmp_path / "map.json").write_bytes(content)
+    config = ConvertConfig(labels=str(tmp_path / "map.json"))
+    with pytest.raises(LyraSimError, match=words):
+        convert(tmp_path / "a.usdz", tmp_path / "b.usdz", config=config)
+    assert not (tmp_path / "b.usdz").exists()
+
+
+def test_half_precision_is_half_the_size_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--half` halves the file, loses what `inspect` says at most, also far away, and says that VG.035 complains."""
+    gaussians = Similarity(translation=np.array([900.0, 0, 0])).gaussians(random_gaussians(4000, degree=3))
+    write_ply(tmp_path / "a.ply", gaussians)
+    assert run("convert", tmp_path / "a.ply", tmp_path / "a.usdz", "--collider", "none") == 0
+    assert run("convert", tmp_path / "a.ply", tmp_path / "b.usdz", "--collider", "none", "--half") == 0
+    assert "VG.035" in capsys.readouterr().err
+    sizes = [(tmp_path / name).stat().st_size for name in ("a.usdz", "b.usdz")]
+    assert sizes[1] < 0.55 * sizes[0]
+    rounding = inspect_file(tmp_path / "b.usdz").position_rounding_m
+    assert rounding is not None
+    assert rounding < 0.01
+    assert inspect_file(tmp_path / "a.usdz").position_rounding_m is None
+    before, after = (read_usd(tmp_path / name).gaussians for name in ("a.usdz", "b.usdz"))
+    np.testing.assert_allclose(after.means, before.means, atol=rounding + 5e-5)
+    np.testing.assert_allclose(after.scales, before.scales, rtol=1e-3)
+    np.testing.assert_allclose(after.sh, before.sh, atol=2e-3)
+    assert run("inspect", tmp_path / "b.usdz") == 0
+    assert "ParticleField in float16" in capsys.readouterr().out
+    rules = {f.rule for f in validate_file(tmp_path / "b.usdz").findings if f.severity == "error"}
+    assert rules == {"GaussianSplatSchemaChecker"}

@@ -41,6 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set `splats` (isaac-6)",
     )
     parser.add_argument(
+        "--half", action="store_true", help="particle field in float16: half the size, not clean for VG.035"
+    )
+    parser.add_argument(
         "--up-axis", metavar="FROM:TO", help="turn axis FROM of the input to TO, such as -y:z or y:z"
     )
     parser.add_argument(
@@ -82,8 +85,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--labels",
         default="keep",
-        metavar="keep|none|CLASS",
-        help="keep the input's, or one class for all (keep)",
+        metavar="keep|none|CLASS|FILE",
+        help="keep the input's; one class for all; a .json that renames classes; a .glb with named objects (keep)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
     parser.set_defaults(run=run)
@@ -95,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = ConvertConfig(
         target=args.target,
+        half=args.half,
         up_axis=_axes(args.up_axis),
         scale=args.scale,
         camera_height=args.height_of_camera,

@@ -44,7 +44,8 @@ def as_text(found: Inspection) -> str:
         "shown by": ", ".join(found.shown_by) or "no Isaac Sim",
         "bounds": " x ".join(f"{a:.2f}..{b:.2f}" for a, b in zip(low, high, strict=True)) + " m (x, y, z)",
         "stage": f"up axis {found.up_axis}, {found.meters_per_unit} m per unit, default prim {found.default_prim}",
-        "rounding": f"centres up to {(found.position_rounding_m or 0) * 1000:.2f} mm off (float16)",
+        "rounding": f"{' and '.join(found.half_forms)} in float16: centres up to "
+        f"{(found.position_rounding_m or 0) * 1000:.2f} mm off, other numbers 0.05%",
         "collider": f"{found.collider}, {found.collider_faces} faces, approximation {found.collider_approximation}",
         "labels": ", ".join(f"{name} ({count})" for name, count in found.labels.items()) or "none",
         "instances": str(found.instances),

@@ -21,6 +21,14 @@ def is_particle_field(type_name: str) -> bool:
     return type_name == "ParticleField3DGaussianSplat"
 
 
+def is_half(prim: Usd.Prim) -> bool:
+    """Return whether a prim is a particle field whose centres are float16."""
+    if not is_particle_field(prim.GetTypeName()):
+        return False
+    wide, half = prim.GetAttribute("positions"), prim.GetAttribute("positionsh")
+    return bool(half and half.HasAuthoredValue() and not (wide and wide.HasAuthoredValue()))
+
+
 def read_particles(prim: Usd.Prim) -> Gaussians:
     """Read a particle field; float attributes win over their half twins.
 

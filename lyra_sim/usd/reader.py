@@ -20,7 +20,7 @@ from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degre
 from lyra_sim.usd import layout
 from lyra_sim.usd.check_package import check_package
 from lyra_sim.usd.read_meshes import read_collider, read_proxy
-from lyra_sim.usd.read_splats import is_particle_field, read_particles, read_volume
+from lyra_sim.usd.read_splats import is_half, is_particle_field, read_particles, read_volume
 from lyra_sim.usd.volume import is_volume
 
 SUFFIXES = (".usdz", ".usd", ".usda", ".usdc")
@@ -38,6 +38,8 @@ class UsdContents:
     meters_per_unit: float
     default_prim: str | None
     collider_approximation: str | None
+    half: bool
+    """Whether the particle fields have float16 centres, as NuRec volumes always have."""
 
 
 def read_usd(path: str | Path) -> Scene:
@@ -134,7 +136,9 @@ def _read_stage(stage: Usd.Stage, path: Path) -> UsdContents:
         instances=tuple(_instances(custom)),
     )
     default = stage.GetDefaultPrim()
-    return UsdContents(scene, forms, up, unit, str(default.GetPath()) if default else None, approximation)
+    name = str(default.GetPath()) if default else None
+    half = any(is_half(prim) for prim in stage.Traverse())
+    return UsdContents(scene, forms, up, unit, name, approximation, half)
 
 
 def describe_stage(stage: Usd.Stage) -> tuple[str, ...]:

@@ -34,7 +34,12 @@ FAR = 4096.0
 
 
 def write_usdz(
-    path: str | Path, scene: Scene, *, target: Target = "isaac-6", collider_approximation: str = "none"
+    path: str | Path,
+    scene: Scene,
+    *,
+    target: Target = "isaac-6",
+    collider_approximation: str = "none",
+    half: bool = False,
 ) -> None:
     """Write `scene` as a USDZ package that Isaac Sim loads; the same scene gives the same bytes.
 
@@ -44,6 +49,8 @@ def write_usdz(
         target: `isaac-6` for an OpenUSD particle field, `isaac-5` for a NuRec volume, `both` for a variant set
             `splats` with one of each.
         collider_approximation: Token of `physics:approximation`, such as `none` or `convexDecomposition`.
+        half: Write the particle field in float16: half the size, but NVIDIA's rule VG.035 complains. A volume
+            always is float16.
 
     Raises:
         LyraSimError: The scene is empty or not finite, the name does not end in `.usdz`, the package would
@@ -57,7 +64,7 @@ def write_usdz(
     scene.gaussians.checked("the scene")
     with atomic_path(path) as temporary, _folder_beside(path) as folder:
         root, payload = Path(folder) / layout.ROOT_LAYER, Path(folder) / layout.PAYLOAD
-        _write_layer(root, payload, scene, target, collider_approximation)
+        _write_layer(root, payload, scene, target, collider_approximation, half=half)
         members: list[tuple[str, bytes | Path]] = [(layout.ROOT_LAYER, root)]
         if payload.exists():
             members.append((layout.PAYLOAD, payload))
@@ -69,7 +76,9 @@ def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f".{path.stem}-", suffix=".part", dir=path.absolute().parent)
 
 
-def _write_layer(path: Path, payload: Path, scene: Scene, target: Target, approximation: str) -> None:
+def _write_layer(
+    path: Path, payload: Path, scene: Scene, target: Target, approximation: str, *, half: bool
+) -> None:
     layer = Sdf.Layer.CreateAnonymous(".usdc")
     stage = Usd.Stage.Open(layer)
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
@@ -84,7 +93,7 @@ def _write_layer(path: Path, payload: Path, scene: Scene, target: Target, approx
     author_collider(stage, scene.collider, approximation=approximation)
     author_proxy(stage, scene.proxy)
     UsdGeom.Xform.Define(stage, layout.SPLATS)
-    _author_splats(stage, scene.gaussians, target, payload)
+    _author_splats(stage, scene.gaussians, target, payload, half=half)
     _author_variants(
         world, "proxy", {"hidden": lambda: _hide_proxy(stage), "shown": lambda: _show_proxy(stage)}
     )
@@ -93,10 +102,12 @@ def _write_layer(path: Path, payload: Path, scene: Scene, target: Target, approx
     export_layer(layer, path)
 
 
-def _author_splats(stage: Usd.Stage, gaussians: Gaussians, target: Target, payload: Path) -> None:
+def _author_splats(
+    stage: Usd.Stage, gaussians: Gaussians, target: Target, payload: Path, *, half: bool
+) -> None:
     """Author the form or forms of the splats that `target` needs."""
     forms: dict[str, Callable[[], None]] = {
-        "isaac-6": lambda: _author_particles(stage, gaussians),
+        "isaac-6": lambda: _author_particles(stage, gaussians, half=half),
         "isaac-5": lambda: _author_volume(stage, gaussians, payload),
     }
     if target == "both":
@@ -106,11 +117,11 @@ def _author_splats(stage: Usd.Stage, gaussians: Gaussians, target: Target, paylo
         forms[target]()
 
 
-def _author_particles(stage: Usd.Stage, gaussians: Gaussians) -> None:
-    centre = middle(gaussians) if np.abs(gaussians.means).max() > FAR else np.zeros(3)
-    author_particles(
-        stage, layout.GAUSSIANS, Similarity(translation=-centre).gaussians(gaussians), tuple(centre)
-    )
+def _author_particles(stage: Usd.Stage, gaussians: Gaussians, *, half: bool) -> None:
+    far = half or np.abs(gaussians.means).max() > FAR
+    centre = middle(gaussians) if far else np.zeros(3)
+    local = Similarity(translation=-centre).gaussians(gaussians)
+    author_particles(stage, layout.GAUSSIANS, local, tuple(centre), half=half)
 
 
 def _author_volume(stage: Usd.Stage, gaussians: Gaussians, payload: Path) -> None:
