@@ -1,0 +1,205 @@
+"""Train the mini depth estimator: `python -m training.depth --scenes DIR --out RUN`.
+
+The run folder explains itself, as that of `training.teacher`. Running the command again goes on where it stopped;
+what a step sees depends on the seed, the step and the scenes alone, so the resumed run equals the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from generator.depth.network import DepthConfig, DepthNetwork
+from lyra_sim.errors import LyraSimError
+from training.depth_images import DepthBatch, DepthImages
+from training.distill import environment
+
+REPORT_EVERY = 25
+CHECKPOINT_EVERY = 50
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DepthTraining:
+    """Say how the estimator is trained."""
+
+    steps: int = 900
+    """Optimiser steps."""
+    batch: int = 8
+    """Pictures per step."""
+    learning_rate: float = 1e-3
+    """Peak learning rate: linear warm-up, level, linear decay to a twentieth."""
+    warmup: int = 50
+    """Warm-up steps."""
+    decay_share: float = 0.5
+    """Share of the steps over which the learning rate decays."""
+    ema: float = 0.99
+    """Decay of the running average of the weights, which is what ships."""
+    relative: float = 0.5
+    """Weight of the part of the error that no scale explains."""
+    edges: float = 0.5
+    """Weight of the error of log-depth differences, at four scales."""
+    seed: int = 0
+    """Seed of everything that is drawn."""
+
+
+def depth_loss(
+    log_depth: Tensor, validity: Tensor, batch: DepthBatch, options: DepthTraining
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss of predictions (B, 1, H, W), and its terms.
+
+    Absolute error of log-depth; its scale-invariant part (Eigen et al. 2014, equation 4); differences of the error
+    at several scales, which put edges where they belong (MegaDepth, section 4.2); whether there is depth at all.
+    """
+    hit = batch.known & (batch.depth > 0)
+    error = torch.where(hit, log_depth - batch.depth.clamp(min=1e-3).log(), 0.0)
+    count = hit.flatten(1).sum(dim=1).clamp(min=1)
+    mean = error.flatten(1).sum(dim=1) / count
+    absolute = error.abs().flatten(1).sum(dim=1) / count
+    spread = (error.square().flatten(1).sum(dim=1) / count - mean.square()).clamp(min=1e-6).sqrt()
+    edges = _edge_error(error, hit)
+    known = batch.known.float()
+    missing = F.binary_cross_entropy_with_logits(validity, hit.float(), weight=known, reduction="sum")
+    terms = {
+        "absolute": absolute.mean(),
+        "spread": spread.mean(),
+        "edges": edges,
+        "validity": missing / known.sum(),
+    }
+    loss = (
+        terms["absolute"]
+        + options.relative * terms["spread"]
+        + options.edges * edges
+        + 0.1 * terms["validity"]
+    )
+    return loss, {name: value.item() for name, value in terms.items()}
+
+
+def _edge_error(error: Tensor, hit: Tensor) -> Tensor:
+    """Return the mean absolute difference of the error between neighbours, where both are known."""
+    total = error.new_zeros(())
+    for step in (1, 2, 4, 8):
+        for axis in (-1, -2):
+            first = [slice(None)] * 4
+            second = list(first)
+            first[axis], second[axis] = slice(step, None), slice(None, -step)
+            both = hit[tuple(first)] & hit[tuple(second)]
+            difference = (error[tuple(first)] - error[tuple(second)]).abs() * both
+            total = total + difference.sum() / both.sum().clamp(min=1)
+    return total / 8
+
+
+class Training:
+    """Hold the network, its running average, its optimiser and the step."""
+
+    def __init__(self, config: DepthConfig, options: DepthTraining, images: DepthImages) -> None:
+        torch.manual_seed(options.seed)
+        self.network = DepthNetwork(config)
+        self.options, self.images = options, images
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2
+        )
+        self.step, self.seconds = 0, 0.0
+
+    def train_step(self) -> dict[str, float]:
+        """Do one optimiser step and return its terms."""
+        options = self.options
+        warm = min(1.0, (self.step + 1) / options.warmup)
+        left = (options.steps - self.step) / max(1.0, options.decay_share * options.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.learning_rate * warm * max(0.05, min(1.0, left))
+        batch = self.images.batch(options.seed, self.step, count=options.batch)
+        loss, terms = depth_loss(*self.network(batch.rgb, batch.rays), batch, options)
+        if not torch.isfinite(loss):
+            raise LyraSimError(f"loss is {loss.item()} at step {self.step}; lower the learning rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(options.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+        self.step += 1
+        return terms | {"loss": loss.item()}
+
+    def resume(self, run: Path) -> None:
+        """Go on from the checkpoint of the run folder, if there is one."""
+        path = run / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
+        log.info("resumed at step %d", self.step)
+
+    def save(self, run: Path) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = run / ".checkpoint.part"
+        torch.save(state, temporary)
+        os.replace(temporary, run / "checkpoint.pt")
+
+    def run_all(self, run: Path) -> None:
+        """Train to the last step, with reports and checkpoints."""
+        recent: deque[dict[str, float]] = deque(maxlen=REPORT_EVERY)
+        while self.step < self.options.steps:
+            began = time.monotonic()
+            recent.append(self.train_step())
+            self.seconds += time.monotonic() - began
+            if self.step % REPORT_EVERY == 0:
+                means = {name: sum(t[name] for t in recent) / len(recent) for name in recent[-1]}
+                each = self.seconds / self.step
+                with (run / "log.jsonl").open("a") as file:
+                    file.write(json.dumps({"step": self.step, "s_per_step": round(each, 3)} | means) + "\n")
+                text = " ".join(f"{name} {value:.3f}" for name, value in means.items())
+                left = each * (self.options.steps - self.step) / 60
+                log.info(
+                    "%d/%d %s | %.2f s/step, %.0f min left", self.step, self.options.steps, text, each, left
+                )
+            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.options.steps:
+                self.save(run)
+
+
+def main() -> None:
+    """Train the mini estimator, or go on with it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    for name, value in asdict(DepthTraining()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    args = vars(parser.parse_args())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run, scenes = args.pop("out"), args.pop("scenes")
+    config, options = DepthConfig(), DepthTraining(**args)
+    images = DepthImages(scenes, config)
+    run.mkdir(parents=True, exist_ok=True)
+    facts = {"configuration": config.to_dict(), "options": asdict(options), "scenes": len(images.scenes)}
+    (run / "run.json").write_text(json.dumps(facts | environment(), indent=1))
+    training = Training(config, options, images)
+    training.resume(run)
+    training.run_all(run)
+
+
+if __name__ == "__main__":
+    main()
