@@ -30,7 +30,7 @@ def with_labels(scene: Scene, labels: str) -> Scene:
     Args:
         scene: Scene in metres, Z up.
         labels: `keep`; `none`; a `.json` file that maps the proxy's classes to others (null: unlabelled); a glTF
-            file whose objects are named by class, in the scene's frame; anything else is the one class of the whole collider.
+            file whose objects are named by class, in the scene's frame; anything else is one class for all.
 
     Raises:
         LyraSimError: A file is missing or damaged, names no class of the scene, or there is nothing to label.
