@@ -38,6 +38,10 @@ class Size:
     text_to_image: str | None = None
     """Text-to-image pipeline that makes the picture of a prompt (a folder, an entry of the registry or a hub
     name); None where the prompt chooses a procedural world."""
+    median_depth: float = 5.0
+    """Median depth of the pictures that the decoder was trained on, in its unit; pictures are brought to it."""
+    center_share: float = 0.35
+    """Depth that camera paths turn around, over the median depth of the picture."""
     device: str = "cpu"
     """Torch device that the generating networks run on."""
     precision: str = "float32"
@@ -60,8 +64,11 @@ def full() -> Size:
         denoiser=folder / "gen3c.json",
         text_encoder=folder / "t5-text-encoder.json",
         picture_teacher="gen3c",
-        depth="depth-pro",
+        depth="depth-anything-v2",
         text_to_image="z-image",
+        # MoGe's own scale, which the published networks were trained at, puts the middle of a picture at about 1.
+        median_depth=1.0,
+        center_share=1.0,
         device="cuda",
         precision="bfloat16",
     )

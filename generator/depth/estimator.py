@@ -44,6 +44,9 @@ class DepthEstimator(Protocol):
 
 BACKENDS: dict[str, str] = {
     "mini": "generator.depth.mini",
+    "depth-anything-v2": "generator.depth.depth_anything",
+    "depth-pro": "generator.depth.depth_pro",
+    "moge": "generator.depth.moge",
 }
 """Module of every estimator by name; each has `load(size) -> DepthEstimator` and is imported on demand."""
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from generator.weights.checkpoint import Card
 from generator.weights.convert import Configuration
-from generator.weights.registry import Entry
+from generator.weights.folder import download_folder, install_folder
+from generator.weights.registry import FOLDER, Entry
 from generator.weights.store import Say, Store, existing_ancestor
 from lyra_sim.errors import LyraSimError
 
@@ -49,6 +50,9 @@ def pull(
             card = store.verify(entry)
             say(f"{entry.name}: already in {store.folder}, verified")
             return card
+        if entry.layout == FOLDER:
+            _require_space(entry, store, [None])
+            return install_folder(entry, download_folder(entry, say), store, say)
         sizes = [_size(entry, file.name) for file in entry.files]
         _require_space(entry, store, sizes)
         files = {}
@@ -70,9 +74,14 @@ def import_file(
 ) -> Card:
     """Convert a file that the user has, in place of what the store had; further files lie in its folder.
 
+    Of a model that stays a folder, `path` is that folder.
+
     Raises:
         LyraSimError: A file is missing, damaged, or not what the entry describes.
     """
+    if entry.layout == FOLDER:
+        with store.locked(entry, say):
+            return install_folder(entry, path, store, say)
     first, *further = entry.files
     files = {first.name: path}
     for file in further:

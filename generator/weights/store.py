@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from generator.weights.checkpoint import Card, load_card
 from generator.weights.convert import Configuration, convert
-from generator.weights.registry import Entry
+from generator.weights.folder import verify_folder
+from generator.weights.registry import FOLDER, Entry
 from generator.weights.write import file_hash, write_pair
 from lyra_sim.atomic import atomic_path
 from lyra_sim.doctor import weights_folder
@@ -93,6 +95,8 @@ class Store:
             raise LyraSimError(
                 f"{entry.name} is not in {self.folder}; run lyra-sim weights pull {entry.name}"
             )
+        if entry.layout == FOLDER:
+            return verify_folder(entry, self)
         card = load_card(self.card_path(entry))
         path = self.folder / f"{entry.name}.safetensors"
         if not path.is_file():
@@ -112,6 +116,8 @@ class Store:
                 raise LyraSimError(f"{entry.name} is not in {self.folder}; nothing to remove")
             self.card_path(entry).unlink()
             (self.folder / f"{entry.name}.safetensors").unlink(missing_ok=True)
+            if entry.layout == FOLDER:
+                shutil.rmtree(self.folder / entry.name, ignore_errors=True)
 
     def accepted(self, entry: Entry) -> bool:
         """Return whether the entry's licence was accepted for this store."""

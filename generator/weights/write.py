@@ -63,8 +63,13 @@ def write_pair(
             **facts,
             "written": datetime.now(UTC).strftime("%Y-%m-%d"),
         }
-    with atomic_path(folder / f"{name}.json", option="card") as path:
-        path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return write_card(folder / f"{name}.json", card)
+
+
+def write_card(path: Path, card: Card) -> Card:
+    """Write a card, whole or not at all, and return it."""
+    with atomic_path(path, option="card") as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card
 
 

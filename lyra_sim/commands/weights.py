@@ -39,7 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     bring = _named(actions, "import", "convert and verify a file that you have")
     bring.add_argument(
-        "file", type=Path, metavar="FILE", help="the published file; further ones lie beside it"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="the published file, beside its further ones, or a model's folder",
     )
     for action in (pull, bring):
         action.add_argument(
@@ -99,7 +102,7 @@ def _list(store: Store) -> int:
         lines += [
             f"{entry.name:<17} {entry.title}",
             f"  here      {_state(store, entry)}",
-            f"  source    {entry.repository}: {', '.join(file.name for file in entry.files)}",
+            f"  source    {entry.repository}: {', '.join(file.name for file in entry.files) or 'the whole folder'}",
             f"  download  {entry.size}",
             f"  checksum  {', '.join(f.md5 for f in entry.files if f.md5) or 'not known'}",
             f"  licence   {entry.licence}{' (accepted)' if store.accepted(entry) else ''}, {entry.page}",
