@@ -24,8 +24,8 @@ from generator.inputs import conditioning_depth
 from generator.pipeline import LyraPipeline
 from generator.render import render_views
 from generator.sizes import MINI
+from generator.start import begin
 from generator.teachers.teacher import TeacherVideo
-from generator.worlds import parse_prompt
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
 
@@ -85,7 +85,7 @@ def evaluate(pipeline: LyraPipeline, prompt: str, seed: int) -> dict[str, Any]:
         Request(prompt, Path("unused.usdz"), seed=seed), Progress("none", {"teacher": 1.0, "tokenizer": 1.0})
     )
     run.progress.update = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    video = imagine(run, MINI, parse_prompt(prompt))
+    video = imagine(run, MINI, begin(run, MINI))
     gaussians = decode(run, pipeline, video)
     return {"prompt": prompt, "seed": seed, "gaussians": len(gaussians)} | measure(gaussians, video)
 

@@ -17,7 +17,7 @@ import pytest
 from pxr import Usd, UsdGeom, UsdPhysics
 
 import generator.generate as chain
-from generator import metrics
+from generator import metrics, outputs
 from generator.clock import StageClock
 from generator.render import render_views
 from generator.sizes import MINI
@@ -152,7 +152,7 @@ def test_a_full_disk_is_one_line(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(chain, "imagine", lambda *args: video)
-    monkeypatch.setattr(chain, "write_usdz", full)
+    monkeypatch.setattr(outputs, "write_usdz", full)
     out = str(tmp_path / "s.usdz")
     assert main(["gen", "office corridor", "--out", out, "--no-collider", "--progress", "none"]) == 2
     assert "the disk is full" in capsys.readouterr().err

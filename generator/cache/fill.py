@@ -1,4 +1,4 @@
-"""Filling of holes in depth maps without a network: from the background beside them."""
+"""Filling of holes in depth maps and pictures without a network: from the background beside them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,40 @@ def push_pull(values: Tensor, known: Tensor) -> Tensor:
     both = torch.stack([weights * coarse, weights], dim=1)
     fine = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
     return torch.where(known, values, fine[:, 0] / fine[:, 1])
+
+
+def fill_colours(colours: Tensor, depth: Tensor, known: Tensor) -> Tensor:
+    """Fill the holes of pictures from coarse to fine, with a bias to the colours of the background.
+
+    Args:
+        colours: Pictures, (F, C, H, W).
+        depth: Their z-depth, dense, (F, H, W).
+        known: Where the colours mean something, (F, H, W) bool.
+
+    Returns:
+        Pictures that equal `colours` where known, (F, C, H, W); 0 in pictures without a known colour.
+    """
+    weights = torch.where(known, _background_weight(depth.log()), 0)
+    return _pull_colours(torch.where(known[:, None], colours, 0), weights)
+
+
+def _pull_colours(colours: Tensor, weights: Tensor) -> Tensor:
+    """Fill colours (F, C, H, W) whose weights (F, H, W) are 0."""
+    height, width = colours.shape[-2:]
+    if height == 1 and width == 1:
+        return colours
+    both = torch.cat([colours * weights[:, None], weights[:, None]], dim=1)
+    blocks = F.avg_pool2d(both, 2, ceil_mode=True, count_include_pad=False)
+    total = blocks[:, -1:]
+    coarse_weights = total[:, 0]
+    coarse = _pull_colours(blocks[:, :-1] / torch.where(total > 0, total, 1), coarse_weights)
+    # A level that is filled itself counts little beside one that is known, but something, so that none is empty.
+    share = torch.where(
+        coarse_weights > 0, coarse_weights, 1e-6 * coarse_weights.amax(dim=(1, 2), keepdim=True)
+    )
+    both = torch.cat([coarse * share[:, None], share[:, None]], dim=1)
+    fine = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
+    return torch.where(weights[:, None] > 0, colours, fine[:, :-1] / fine[:, -1:].clamp(min=1e-30))
 
 
 def _background_weight(values: Tensor) -> Tensor:

@@ -17,13 +17,18 @@ class Picture:
     rgb: np.ndarray
     """Display-referred sRGB, (H, W, 3) uint8."""
     depth: np.ndarray | None
-    """Dense z-depth, (H, W) float32, positive everywhere; [m] when `metric`. None before it is estimated."""
+    """Dense z-depth, (H, W) float32, positive everywhere. None before it is estimated.
+
+    Files and estimators give metres, where `metric`; teachers are handed the depth in the decoder's unit.
+    """
     intrinsics: np.ndarray
     """fx, fy, cx, cy [px], pixel centres at +0.5, (4,) float64."""
     source: dict[str, object] = field(default_factory=dict)
     """Provenance: file hash, sizes, where depth and intrinsics are from (JSON types only)."""
     metric: bool = True
-    """Whether the depth is in metres."""
+    """Whether the depth is known in metres; else only up to one factor."""
+    prompt: str = ""
+    """What the picture shows, in words, for teachers that read."""
 
     @property
     def height(self) -> int:
@@ -53,6 +58,10 @@ class Picture:
         if not (np.isfinite(depth).all() and (depth > 0).all()):
             raise LyraSimError("the depth of a conditioning picture must be finite and positive everywhere")
         return replace(self, depth=depth.astype(np.float32), metric=metric, source={**self.source, **source})
+
+    def scaled(self, factor: float) -> Picture:
+        """Return the picture with its depth multiplied by `factor`."""
+        return replace(self, depth=(self.require_depth() * factor).astype(np.float32))
 
     def require_depth(self) -> np.ndarray:
         """Return the depth (H, W); raises LyraSimError when there is none."""

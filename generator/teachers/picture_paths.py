@@ -13,12 +13,15 @@ from lyra_sim.errors import LyraSimError
 
 CENTER_SHARE = 0.35
 """Centre depth of the paths over the median depth of the picture."""
+WIDE_SLOPE = 0.65
+"""Half the picture's width over its focal length (66 degrees across) below which movements shrink in proportion:
+what is a step aside for a wide lens takes a long one off its subject."""
 NEAR_SHARE = 0.8
 """Longest movement towards the picture, over the near depth (its 2nd percentile)."""
 
 
 class CameraPath(Protocol):
-    """What a teacher needs to know of a path; `Trajectory` is one, `GivenPath` the other."""
+    """What a teacher needs to know of a path; `Trajectory` is one, `generator.own_path.OwnPath` the other."""
 
     @property
     def name(self) -> str:
@@ -48,17 +51,17 @@ class PlannedPath:
     cameras: Cameras
     """Cameras in the OpenCV frame of the picture's camera, which is the first of them."""
     distance: float
-    """Movement in units of the centre depth; 0 for a path that was given."""
-
-
-def center_depth(picture: Picture) -> float:
-    """Return the depth that the paths turn around, in the unit of the picture's depth: a share of its median."""
-    depth = picture.require_depth()
-    return CENTER_SHARE * float(np.median(depth))
+    """Movement in units of the centre depth; the movement factor itself for a path of one's own."""
 
 
 def plan_paths(
-    picture: Picture, trajectories: tuple[CameraPath, ...], *, frames: int, movement: float, seed: int
+    picture: Picture,
+    trajectories: tuple[CameraPath, ...],
+    *,
+    frames: int,
+    movement: float,
+    seed: int,
+    center_share: float = CENTER_SHARE,
 ) -> tuple[PlannedPath, ...]:
     """Choose each path's movement distance and return its cameras.
 
@@ -68,18 +71,22 @@ def plan_paths(
         frames: Frames per path.
         movement: Factor on the movement distances.
         seed: Draws the distance of each path within its range.
+        center_share: Depth that the paths turn around, over the picture's median depth (`Size.center_share`).
 
     Raises:
         LyraSimError: The picture has no depth, or `movement` is not positive.
     """
     if not 0 < movement < np.inf:
         raise LyraSimError(f"--movement {movement}: must be positive")
-    center = center_depth(picture)
+    center = center_share * float(np.median(picture.require_depth()))
     near = float(np.percentile(picture.require_depth(), 2))
+    narrow = min(1.0, picture.width / 2 / float(picture.intrinsics[0]) / WIDE_SLOPE)
     rng = np.random.default_rng(seed)
     planned = []
     for path in trajectories:
         distance = movement * float(rng.uniform(path.min_distance, path.max_distance))
+        if path.min_distance < path.max_distance:
+            distance *= narrow
         if path.name == "zoom_in":
             distance = min(distance, NEAR_SHARE * near / center)
         c2w = invert_rigid(path.w2c(frames=frames, distance=distance, center_depth=center))

@@ -8,6 +8,7 @@ import numpy as np
 
 from generator.cameras import Cameras
 from generator.sizes import Size
+from generator.teachers.conditioning import Picture
 from generator.teachers.paths import clear_path, held_out_poses
 from generator.teachers.raycast import RayCaster
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
@@ -81,6 +82,27 @@ class ProceduralTeacher:
             "ignored": list(conditioning.ignored),
         }
         return self.film(world, seed=seed, progress=progress, source=wish)
+
+    def photograph(self, spec: WorldSpec, *, seed: int) -> tuple[Picture, np.ndarray]:
+        """Return frame 0 of a world as a conditioning picture with exact depth [m], and its pose in the world.
+
+        Raises:
+            LyraSimError: The camera sees nothing.
+        """
+        world = build_world(spec, seed=seed)
+        clip = self._clip("conditioning", RayCaster(world), np.asarray(world.c2w, np.float64)[None])
+        depth = clip.depth[0]
+        if not depth.any():
+            raise LyraSimError(f"the camera of this {world.kind} sees nothing; build it with another seed")
+        about: dict[str, object] = {
+            "kind": world.kind,
+            "depth_from": "procedural world",
+            "intrinsics_from": "procedural world",
+        }
+        # Open sky is far, but a cache needs it at some depth.
+        dense = np.where(depth > 0, depth, 2 * depth.max())
+        picture = Picture(clip.rgb[0], None, clip.cameras.intrinsics[0], about, prompt=spec.prompt)
+        return picture.with_depth(dense, metric=True), clip.cameras.c2w[0]
 
     def film(
         self,

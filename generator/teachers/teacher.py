@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +32,18 @@ class Clip:
     latents: np.ndarray | None = None
     """Raw tokenizer latents of `rgb`, (C, t, h, w) float32, where the teacher made them: the decoder takes these."""
 
+    def moved(self, pose: np.ndarray) -> Clip:
+        """Return the clip in another world frame, to which the rigid `pose` (4, 4) maps the present one."""
+        return replace(self, cameras=replace(self.cameras, c2w=pose @ self.cameras.c2w))
+
+    def scaled(self, factor: float) -> Clip:
+        """Return the clip with all lengths multiplied by `factor`, about the origin of its world frame."""
+        c2w = self.cameras.c2w.copy()
+        c2w[:, :3, 3] *= factor
+        return replace(
+            self, cameras=replace(self.cameras, c2w=c2w), depth=(self.depth * factor).astype(np.float32)
+        )
+
 
 @dataclass(frozen=True)
 class TeacherVideo:
@@ -45,13 +57,27 @@ class TeacherVideo:
     classes: tuple[str, ...]
     """Semantic class names; index 0 is `unlabelled`."""
     metric: bool
-    """Whether depth and poses are in metres and the world frame is Z up with the floor at z = 0."""
+    """Whether depth and poses are in metres, or known up to one factor only."""
     source: dict[str, object]
     """Provenance: teacher name, kind, words, seed and so on (JSON types only)."""
     instances: tuple[dict[str, object], ...] = ()
     """One row (name, label) per object that the teacher knows."""
     surface: TriangleMesh | None = None
     """The exact surface, where the teacher has one. For colliders on request only; it never reaches the decoder."""
+
+    def moved(self, pose: np.ndarray) -> TeacherVideo:
+        """Return the video in another world frame, to which the rigid `pose` (4, 4) maps the present one."""
+        held_out = None if self.held_out is None else self.held_out.moved(pose)
+        return replace(self, clips=tuple(clip.moved(pose) for clip in self.clips), held_out=held_out)
+
+    def scaled(self, factor: float) -> TeacherVideo:
+        """Return the video with all lengths multiplied by `factor`; a surface is scaled too."""
+        surface = self.surface and TriangleMesh(
+            (self.surface.vertices * factor).astype(np.float32), self.surface.faces
+        )
+        held_out = None if self.held_out is None else self.held_out.scaled(factor)
+        clips = tuple(clip.scaled(factor) for clip in self.clips)
+        return replace(self, clips=clips, held_out=held_out, surface=surface)
 
 
 class Teacher(Protocol):

@@ -1,4 +1,4 @@
-"""`lyra-sim gen`: from a sentence to a scene."""
+"""`lyra-sim gen`: from a sentence or a picture to a scene."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lyra_sim.progress import Progress
 STAGE_WEIGHTS = {
     "load": 6.0,
     "world": 2.0,
+    "picture": 4.0,
     "teacher": 20.0,
     "tokenizer": 8.0,
     "cache": 3.0,
@@ -29,20 +30,31 @@ EPILOG = """\
 examples:
   lyra-sim gen "warehouse aisle" --out scene.usdz
   lyra-sim gen "dim cluttered kitchen, wooden" --seed 7 --out kitchen.usdz --keep kitchen/
+  lyra-sim gen --image photo.jpg --out scene.usdz
+  lyra-sim gen --image rgb.png --depth depth.png --intrinsics camera_info.yaml --out scene.usdz
 """
+
+TEACHERS = ("procedural", "warp", "mini", "gen3c", "sana-wm")
+"""Names of the teachers; `generator.teachers.registry` says what each needs."""
+PICTURE_OPTIONS = ("depth", "depth_unit", "intrinsics", "height_of_camera", "depth_model")
+"""Options that mean nothing without --image."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the `gen` command."""
     parser = subparsers.add_parser(
         "gen",
-        help="generate a scene from a sentence",
+        help="generate a scene from a sentence or a picture",
         description="Generate a simulation-ready 3D Gaussian scene (USDZ: splats, collider, labels; metres, Z up).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "prompt", metavar="PROMPT", help='what to make, such as "narrow warehouse aisle, dim"'
+        "prompt",
+        metavar="PROMPT",
+        nargs="?",
+        default="",
+        help='what to make, such as "narrow warehouse aisle, dim"; may be left out with --image',
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the scene to write, *.usdz")
     parser.add_argument(
@@ -83,6 +95,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--no-proxy", action="store_true", help="leave out the matte mesh that carries the labels"
     )
+    _add_picture_options(parser)
     parser.add_argument(
         "--strict", action="store_true", help="fail when the prompt names no kind of place we know"
     )
@@ -96,6 +109,58 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="auto: lines for people on stderr; json: one object per line on stdout",
     )
     parser.set_defaults(run=run)
+
+
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """Add what concerns pictures and the teachers that start from one."""
+    group = parser.add_argument_group("pictures and teachers")
+    group.add_argument(
+        "--image", type=Path, metavar="PATH", help="start from this picture (JPEG, PNG, WebP, TIFF)"
+    )
+    group.add_argument(
+        "--depth",
+        type=Path,
+        metavar="PATH",
+        help="its depth, from a depth camera: 16-bit PNG or TIFF, EXR, NPY or NPZ; the scene is then metric",
+    )
+    group.add_argument(
+        "--depth-unit", choices=("mm", "m"), help="unit of --depth (whole numbers: mm; floating-point: m)"
+    )
+    group.add_argument(
+        "--intrinsics",
+        metavar="LENS",
+        help="fx,fy,cx,cy in pixels of the picture, or a camera_info .yaml or .json file",
+    )
+    group.add_argument(
+        "--depth-model",
+        metavar="NAME",
+        help="depth estimator for a picture without --depth (that of the size)",
+    )
+    group.add_argument(
+        "--height-of-camera",
+        type=float,
+        metavar="METRES",
+        help="true height of the picture's camera above the floor; sets the scale",
+    )
+    fit = group.add_mutually_exclusive_group()
+    fit.add_argument(
+        "--crop", action="store_true", help="cut the picture to the shape of the frames (default)"
+    )
+    fit.add_argument("--squeeze", action="store_true", help="squeeze the whole picture into it instead")
+    group.add_argument(
+        "--teacher",
+        choices=TEACHERS,
+        help="what imagines the other views (prompts at mini: procedural; pictures: that of the size)",
+    )
+    group.add_argument(
+        "--movement", type=float, default=1.0, metavar="FACTOR", help="how far the cameras move (1.0)"
+    )
+    group.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="PATH",
+        help="own camera path in place of --trajectories: a nerfstudio transforms.json or a TUM file",
+    )
 
 
 def _trajectories(text: str) -> tuple[str, ...]:
@@ -134,6 +199,16 @@ def run(args: argparse.Namespace) -> int:
         ply=args.ply,
         preview=not args.no_preview,
         collider="none" if args.no_collider else args.collider,
+        image=args.image,
+        depth=args.depth,
+        depth_unit=args.depth_unit,
+        intrinsics=args.intrinsics,
+        fit="squeeze" if args.squeeze else "crop",
+        estimator=args.depth_model,
+        teacher=args.teacher,
+        movement=args.movement,
+        cameras=args.cameras,
+        camera_height=args.height_of_camera,
     )
     result = generate(request, progress)
     progress.result(**result)
@@ -168,8 +243,8 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise LyraSimError for anything wrong with the options themselves."""
-    if not args.prompt.strip():
-        raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle"')
+    if not args.prompt.strip() and args.image is None:
+        raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle", or give --image')
     if args.seed < 0 or args.seed >= 2**63:
         raise LyraSimError(f"--seed {args.seed}: must be 0 or more and below 2^63")
     if args.out.suffix.lower() != ".usdz":
@@ -183,3 +258,21 @@ def check(args: argparse.Namespace) -> None:
         require_parent(args.ply, option="--ply")
     if args.keep is not None:
         require_replaceable_folder(args.keep)
+    check_picture(args)
+
+
+def check_picture(args: argparse.Namespace) -> None:
+    """Raise LyraSimError for anything wrong with the options of pictures and teachers."""
+    if args.image is None:
+        for name in PICTURE_OPTIONS:
+            if getattr(args, name) is not None:
+                raise LyraSimError(f"--{name.replace('_', '-')} belongs to a picture: give --image too")
+    if args.depth is None and args.depth_unit is not None:
+        raise LyraSimError("--depth-unit belongs to --depth: give that too")
+    if args.depth is not None and args.depth_model is not None:
+        raise LyraSimError("--depth and --depth-model exclude each other: the depth is known or estimated")
+    if args.collider == "world" and args.image is not None:
+        raise LyraSimError("--collider world: a picture has no exact mesh; use fused")
+    for option, value in (("--movement", args.movement), ("--height-of-camera", args.height_of_camera)):
+        if value is not None and not 0 < value < 1000:
+            raise LyraSimError(f"{option} {value:g}: must be a positive number")

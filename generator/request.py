@@ -1,0 +1,76 @@
+"""What to generate, and what the stages of one run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from generator.clock import StageClock
+from generator.trajectories import SDG_TRAJECTORIES
+from lyra_sim.progress import Progress
+from lyra_sim.usd.writer import Target
+
+Fit = Literal["crop", "squeeze"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Say what to generate and which files to leave."""
+
+    prompt: str
+    """What to make; may be empty when there is a picture."""
+    out: Path
+    """The scene, *.usdz."""
+    seed: int = 0
+    """Same input and seed, same scene."""
+    size: str = "auto"
+    """`mini`, `full` or `auto`."""
+    strict: bool = False
+    """Whether a prompt that names no known kind of place is an error."""
+    target: Target = "isaac-6"
+    """Form of the splats in the scene."""
+    trajectories: tuple[str, ...] = tuple(path.name for path in SDG_TRAJECTORIES)
+    """Camera paths to film, by name."""
+    labels: bool = True
+    """Whether the proxy carries class labels, where the teacher knows them."""
+    proxy: bool = True
+    """Whether there is a matte proxy mesh."""
+    keep: Path | None = None
+    """Folder for pictures, depth, cameras and report."""
+    ply: Path | None = None
+    """Where to write the Gaussians as PLY too."""
+    preview: bool = True
+    """Whether to write a picture beside the scene."""
+    collider: str = "fused"
+    """`fused`, `world` or `none`."""
+    image: Path | None = None
+    """Picture to start from."""
+    depth: Path | None = None
+    """Depth of that picture."""
+    depth_unit: str | None = None
+    """`mm` or `m`; None takes what is usual for the kind of file."""
+    intrinsics: str | None = None
+    """Lens of that picture: `fx,fy,cx,cy`, or the path of a JSON or YAML file."""
+    fit: Fit = "crop"
+    """How the picture is brought to the shape of the frames."""
+    estimator: str | None = None
+    """Depth estimator for a picture without depth; None takes that of the size."""
+    teacher: str | None = None
+    """Name of the teacher; None takes the one for this start and size."""
+    movement: float = 1.0
+    """Factor on the movement distance of every camera path."""
+    cameras: Path | None = None
+    """Own camera path, in place of `trajectories`."""
+    camera_height: float | None = None
+    """True height of the picture's camera above the floor [m]; sets the scale."""
+
+
+@dataclass
+class Run:
+    """Hold what the stages hand to one another."""
+
+    request: Request
+    progress: Progress
+    clock: StageClock = field(default_factory=StageClock)
+    report: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,128 @@
+"""The teacher that imagines nothing: the picture warped by its depth, holes filled from the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from generator.cache import Cache3D, CacheConfig, fill_holes
+from generator.cache.fill import fill_colours
+from generator.cameras import Cameras
+from generator.sizes import Size
+from generator.teachers.conditioning import Picture
+from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
+from generator.teachers.teacher import Clip, Progress, TeacherVideo
+from generator.trajectories import SDG_TRAJECTORIES
+from lyra_sim.errors import LyraSimError
+
+
+@dataclass(kw_only=True)
+class WarpTeacher:
+    """Show a picture's 3D cache along the camera paths, and fill what it leaves open without generating."""
+
+    height: int = 176
+    """Picture height [px]."""
+    width: int = 320
+    """Picture width [px]."""
+    frames: int = 17
+    """Frames per clip; frame 0 is the picture itself."""
+    trajectories: tuple[CameraPath, ...] = SDG_TRAJECTORIES
+    """Camera paths, one clip each."""
+    movement: float = 1.0
+    """Factor on every path's movement distance."""
+    center_share: float = CENTER_SHARE
+    """Depth that the paths turn around, over the picture's median depth."""
+    name: str = field(default="warp", init=False)
+
+    @classmethod
+    def for_size(
+        cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+    ) -> WarpTeacher:
+        """Return the teacher at the resolution of a size."""
+        return cls(
+            height=size.height,
+            width=size.width,
+            frames=size.frames,
+            trajectories=trajectories,
+            movement=movement,
+            center_share=size.center_share,
+        )
+
+    def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
+        """Warp a `Picture` with depth along every path.
+
+        The world frame is the OpenCV frame of the picture's camera, in the unit of its depth.
+
+        Raises:
+            LyraSimError: The conditioning is no picture of this size with depth.
+        """
+        if not isinstance(conditioning, Picture):
+            raise LyraSimError(f"the warp teacher needs a Picture, not a {type(conditioning).__name__}")
+        picture = conditioning
+        if (picture.height, picture.width) != (self.height, self.width):
+            raise LyraSimError(
+                f"the warp teacher works at {self.width}x{self.height} px, not {picture.width}x{picture.height}"
+            )
+        paths = plan_paths(
+            picture,
+            self.trajectories,
+            frames=self.frames,
+            movement=self.movement,
+            seed=seed,
+            center_share=self.center_share,
+        )
+        cache = open_cache(picture)
+        clips, seen = [], {}
+        for done, path in enumerate(paths):
+            if progress:
+                progress(done / len(paths), f"warping along {path.name.replace('_', ' ')}")
+            clip, share = warp_clip(picture, cache, path)
+            clips.append(clip)
+            seen[path.name] = round(share, 4)
+        return TeacherVideo(
+            clips=tuple(clips),
+            held_out=None,
+            classes=("unlabelled",),
+            metric=picture.metric,
+            source={
+                "teacher": self.name,
+                "seed": seed,
+                "picture": picture.source,
+                "movement": self.movement,
+                "distances": {path.name: round(path.distance, 6) for path in paths},
+                "least_share_seen": seen,
+            },
+        )
+
+
+def open_cache(picture: Picture) -> Cache3D:
+    """Return the 3D cache of a picture with depth, in the frame of its camera."""
+    depth = torch.from_numpy(picture.require_depth())
+    return Cache3D(
+        torch.tensor(picture.rgb).permute(2, 0, 1).float() / 127.5 - 1,
+        depth,
+        torch.eye(4),
+        torch.from_numpy(picture.intrinsics).float(),
+        config=replace(CacheConfig.for_height(picture.height), max_depth=2 * float(depth.max())),
+    )
+
+
+def warp_clip(picture: Picture, cache: Cache3D, path: PlannedPath) -> tuple[Clip, float]:
+    """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
+    cameras = path.cameras
+    views = cache.render(torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float())
+    depth, mask = views.depth[:, 0], views.mask[:, 0]
+    dense = fill_holes(depth, mask.float())
+    pixels = fill_colours((views.pixels[:, 0] + 1) / 2, dense, mask)
+    rgb = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    # The splat of a view onto itself depends on rounding at edges; the picture is known.
+    rgb[0], shown = picture.rgb, depth.numpy().astype(np.float32)
+    shown[0] = picture.require_depth()
+    least = float(mask[1:].float().mean(dim=(1, 2)).min()) if len(mask) > 1 else 1.0
+    return Clip(path.name, _copied(cameras), rgb, shown), least
+
+
+def _copied(cameras: Cameras) -> Cameras:
+    return Cameras(cameras.c2w.copy(), cameras.intrinsics.copy(), cameras.height, cameras.width)
