@@ -59,18 +59,25 @@ def film(scene_path: Path, out: Path, config: FilmConfig, progress: Progress) ->
     Raises:
         LyraSimError: The scene, the cameras, an option or the output cannot be used; `out` is then as it was.
     """
+    given = None if config.cameras is None else _given_cameras(config.cameras, config.size)
+    width, height = (given.width, given.height) if given is not None else config.size or DEFAULT_SIZE
+    check_request(RenderRequest(height, width), 1)
+    if out.suffix.lower() == ".mp4" and (width % 2 or height % 2):
+        raise LyraSimError(f"--size {width}x{height}: an MP4 needs even sides")
     progress.update("load", 0.0, f"reading {scene_path.name}")
     scene = load_scene(scene_path)
     layers = _layers(scene, out, config, progress)
     progress.update("load", 0.5, "choosing cameras")
-    cameras, how = _cameras(scene, scene_path, config)
-    check_request(RenderRequest(cameras.height, cameras.width), 1)
-    if out.suffix.lower() == ".mp4" and (cameras.width % 2 or cameras.height % 2):
-        raise LyraSimError(f"--size {cameras.width}x{cameras.height}: an MP4 needs even sides")
+    walled = np.zeros(0, bool)
+    if given is not None and config.cameras is not None:
+        cameras, how = given, f"{len(given)} cameras of {config.cameras.name}"
+        walled = Obstacles(scene).inside(cameras.c2w[:, :3, 3])
+    else:
+        up = "z" if config.up is None and scene_path.suffix.lower() in USD_SUFFIXES else config.up
+        cameras, how = _laid_cameras(scene, up, (width, height), config)
     progress.note(how)
     raster = LabelRaster(scene.proxy) if "labels" in layers and scene.proxy is not None else None
     classes = raster.classes if raster is not None else ()
-    walled = _inside_walls(scene, cameras)
     near_shares = []
     with open_sink(out, cameras, layers=layers, classes=classes, fps=config.fps) as sink:
         for index in range(len(cameras)):
@@ -103,24 +110,9 @@ def _layers(scene: Scene, out: Path, config: FilmConfig, progress: Progress) -> 
     return LAYERS if scene.proxy is not None else LAYERS[:2]
 
 
-def _cameras(scene: Scene, scene_path: Path, config: FilmConfig) -> tuple[Cameras, str]:
-    """Return the cameras of the film and what they do, for people."""
-    if config.cameras is not None:
-        cameras = read_transforms(config.cameras).cameras
-        return _resized(cameras, config.size), f"{len(cameras)} cameras of {config.cameras.name}"
-    up = "z" if config.up is None and scene_path.suffix.lower() in USD_SUFFIXES else config.up
-    opening = find_opening(scene, up=up)
-    width, height = config.size or DEFAULT_SIZE
-    path = lay_path(config.path, opening.stage, config.frames)
-    focal = width / 2 / np.tan((config.horizontal_fov or opening.horizontal_fov) / 2)
-    intrinsics = np.tile([focal, focal, width / 2, height / 2], (len(path.c2w), 1))
-    how = f"From {opening.reason}: {path.description}."
-    if not opening.stage.obstacles.has_collider:
-        how += " The scene has no collider; the path keeps clear of the splats themselves."
-    return Cameras(path.c2w, intrinsics, height, width), how
-
-
-def _resized(cameras: Cameras, size: tuple[int, int] | None) -> Cameras:
+def _given_cameras(path: Path, size: tuple[int, int] | None) -> Cameras:
+    """Return the cameras of a `transforms.json`, for pictures of `size` (width, height) if that is given."""
+    cameras = read_transforms(path).cameras
     if size is None:
         return cameras
     width, height = size
@@ -131,11 +123,19 @@ def _resized(cameras: Cameras, size: tuple[int, int] | None) -> Cameras:
     return cameras.resized(height, width)
 
 
-def _inside_walls(scene: Scene, cameras: Cameras) -> np.ndarray:
-    """Return which cameras stand inside or behind a wall of the collider, (F,) bool."""
-    if scene.collider is None:
-        return np.zeros(len(cameras), bool)
-    return Obstacles(scene).inside(cameras.c2w[:, :3, 3])
+def _laid_cameras(
+    scene: Scene, up: str | None, size: tuple[int, int], config: FilmConfig
+) -> tuple[Cameras, str]:
+    """Return the cameras of a path of our own, and what they do, for people."""
+    opening = find_opening(scene, up=up)
+    path = lay_path(config.path, opening.stage, config.frames)
+    width, height = size
+    focal = width / 2 / np.tan((config.horizontal_fov or opening.horizontal_fov) / 2)
+    intrinsics = np.tile([focal, focal, width / 2, height / 2], (len(path.c2w), 1))
+    how = f"From {opening.reason}: {path.description}."
+    if not opening.stage.obstacles.has_collider:
+        how += " The scene has no collider, so the path keeps clear of the splats themselves."
+    return Cameras(path.c2w, intrinsics, height, width), how
 
 
 def _warnings(walled: np.ndarray, near_shares: np.ndarray) -> list[str]:
@@ -145,7 +145,7 @@ def _warnings(walled: np.ndarray, near_shares: np.ndarray) -> list[str]:
         found.append(
             f"{_frames(walled)}: the camera stands inside or behind a wall of the collider; the picture shows its back"
         )
-    close = (near_shares > 0.5) & ~walled
+    close = near_shares > 0.5
     if close.any():
         found.append(
             f"{_frames(close)}: a surface less than {TOO_NEAR * 100:.0f} cm away fills most of the picture"

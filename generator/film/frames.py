@@ -64,10 +64,7 @@ def draw_frame(
     )
     rgb, alpha = views.rgb[0].numpy(), views.alpha[0].numpy()
     depth = np.where(alpha >= MIN_ALPHA, views.median_depth[0].numpy(), 0)
-    drawn = None
-    if labels is not None:
-        size = {"height": cameras.height, "width": cameras.width}
-        drawn = labels.draw(cameras.c2w[index], cameras.intrinsics[index], **size)
+    drawn = None if labels is None else labels.draw(cameras.c2w[index], cameras.intrinsics[index], depth)
     return Frame(
         rgb=(rgb.clip(0, 1) * 255).round().astype(np.uint8),
         depth_mm=millimetres(depth),

@@ -8,7 +8,7 @@ from embreex.rtcore_scene import EmbreeScene
 from scipy.spatial import cKDTree
 
 from lyra_sim.ground import opaque_points
-from lyra_sim.scene import Scene, TriangleMesh
+from lyra_sim.scene import Scene
 
 SPACING = 0.04
 """Distance between the points that stand for a collider's surface [m]; grows where they would be too many."""
@@ -24,7 +24,11 @@ class Obstacles:
     def __init__(self, scene: Scene) -> None:
         """Prepare the collider of `scene`, or the centres of its opaque Gaussians if it has none."""
         collider = scene.collider if scene.collider is not None and len(scene.collider.faces) else None
-        points = surface_points(collider) if collider is not None else opaque_points(scene.gaussians)
+        points = (
+            sample_surface(collider.vertices, collider.faces)[0]
+            if collider is not None
+            else opaque_points(scene.gaussians)
+        )
         self._tree = cKDTree(points)
         self._rays: EmbreeScene | None = None
         if collider is not None:
@@ -57,25 +61,31 @@ class Obstacles:
         return back > 0.5 * np.maximum(met, 1)
 
 
-def surface_points(mesh: TriangleMesh) -> np.ndarray:
-    """Return points all over a mesh, drawn evenly by area, and its vertices, (P, 3); the same on every call."""
-    corners = mesh.vertices[mesh.faces].astype(np.float64)
+def sample_surface(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points all over a mesh, drawn evenly by area, and its corners; the same on every call.
+
+    Args:
+        vertices: [m], (N, 3).
+        faces: Vertex indices, (M, 3).
+
+    Returns:
+        Points [m], (P, 3) float64, and the face of each, (P,).
+    """
+    corners = vertices[faces].astype(np.float64)
     areas = 0.5 * np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
     )
-    total = float(areas.sum())
-    count = int(min(MOST_POINTS, 2 * total / SPACING**2)) if np.isfinite(total) else 0
-    if not count or total <= 0:
-        return corners.reshape(-1, 3)
+    count = int(min(MOST_POINTS, 2 * areas.sum() / SPACING**2))
     random = np.random.default_rng(0)
-    face = np.searchsorted(np.cumsum(areas), random.random(count) * total).clip(max=len(areas) - 1)
+    drawn = np.searchsorted(np.cumsum(areas), random.random(count) * areas.sum()).clip(max=len(areas) - 1)
     a, b = random.random((2, count))
-    over = a + b > 1
-    a[over], b[over] = 1 - a[over], 1 - b[over]
-    picked = corners[face]
+    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
+    picked = corners[drawn]
     edge_1, edge_2 = picked[:, 1] - picked[:, 0], picked[:, 2] - picked[:, 0]
     points = picked[:, 0] + a[:, None] * edge_1 + b[:, None] * edge_2
-    return np.concatenate([points, corners.reshape(-1, 3)])
+    return np.concatenate([points, corners.reshape(-1, 3)]), np.append(
+        drawn, np.repeat(np.arange(len(faces)), 3)
+    )
 
 
 def _sphere(count: int) -> np.ndarray:

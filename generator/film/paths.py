@@ -17,13 +17,19 @@ PathKind = Literal["flythrough", "orbit"]
 
 CLEARANCE = 0.15
 """Least distance between a camera and any surface in a scene of the usual size [m]."""
-COVERED = 0.93
+COVERED = 0.97
 """Share of what the first camera sees filled that every camera of a path must see filled."""
 SHRINK = 0.85
 """Factor by which a path is made smaller until it fits."""
 ORBIT_ANGLES = (360.0, 120.0, 90.0, 70.0, 55.0, 45.0, 35.0, 28.0, 22.0, 17.0, 13.0, 10.0, 7.0, 5.0)
 """A full circle, then swings to either side of the start [degrees]; the first that fits is taken."""
-LIMITS = 16
+LEAST_REACH = 0.05
+"""Share of the wanted reach below which a flight is given up."""
+SIDEWAYS = 0.55
+"""Movement to either side of a flight over its reach."""
+DENSE = 240
+"""Cameras along a path that are looked at to find out whether it is clear, whatever the number of frames."""
+LIMITS = 8
 """Cameras of a path whose pictures are looked at to find out whether it shows the scene."""
 
 
@@ -67,22 +73,22 @@ def lay_path(kind: PathKind, stage: Stage, frames: int) -> CameraPath:
 def _flythrough(stage: Stage, frames: int) -> CameraPath:
     """Fly a loop from the start: to one side, forward, to the other side and back, facing the target."""
     reach = stage.reach
-    while reach > 0.02:
-        path = flight(stage, reach, frames)
-        if _fits(stage, path):
-            return CameraPath(path, f"a flight of {2 * 0.55 * reach:.2f} m side to side")
+    while reach > LEAST_REACH * stage.reach:
+        if _fits(stage, flight(stage, reach, DENSE)):
+            return CameraPath(
+                flight(stage, reach, frames), f"a flight {2 * SIDEWAYS * reach:.2f} m from side to side"
+            )
         reach *= SHRINK
-    return CameraPath(_still(stage, frames), "no movement, for lack of room")
+    return _still(stage, frames)
 
 
 def _orbit(stage: Stage, frames: int) -> CameraPath:
     """Circle the target, or swing about it as far as there is room."""
     for degrees in ORBIT_ANGLES:
-        path = swing(stage, degrees, frames)
-        if _fits(stage, path):
+        if _fits(stage, swing(stage, degrees, DENSE)):
             how = "a full circle" if degrees == 360.0 else f"a swing of {degrees:.0f} degrees to either side"
-            return CameraPath(path, f"{how} about a point {stage.target:.1f} m away")
-    return CameraPath(_still(stage, frames), "no movement, for lack of room")
+            return CameraPath(swing(stage, degrees, frames), f"{how} about a point {stage.target:.1f} m away")
+    return _still(stage, frames)
 
 
 def flight(stage: Stage, reach: float, frames: int) -> np.ndarray:
@@ -90,7 +96,7 @@ def flight(stage: Stage, reach: float, frames: int) -> np.ndarray:
     turn = 2 * np.pi * np.arange(frames) / frames
     # In the start's camera frame: x right, y down, z forward.
     offset = np.stack(
-        [0.55 * reach * np.sin(turn), 0.06 * reach * np.sin(2 * turn), 0.35 * reach * (1 - np.cos(turn))],
+        [SIDEWAYS * reach * np.sin(turn), 0.06 * reach * np.sin(2 * turn), 0.35 * reach * (1 - np.cos(turn))],
         axis=1,
     )
     target = np.array([0.0, 0.0, stage.target])
@@ -111,22 +117,21 @@ def swing(stage: Stage, degrees: float, frames: int) -> np.ndarray:
 
 
 def _fits(stage: Stage, poses: np.ndarray) -> bool:
-    """Return whether a path keeps its clearance and shows about as much of the scene as its start does.
+    """Return whether a closed path keeps its clearance and shows about as much of the scene as its start does.
 
-    Consecutive cameras are nearer to each other than the clearance, so no surface can lie between them.
+    No step is longer than the clearance, so no surface can lie between two cameras.
     """
     positions = poses[:, :3, 3]
-    steps = np.linalg.norm(np.diff(positions, axis=0, append=positions[:1]), axis=1)
-    dense = np.concatenate([positions, (positions + np.roll(positions, -1, axis=0)) / 2])
-    if steps.max() > 2 * stage.clearance or stage.obstacles.clearance(dense).min() < stage.clearance:
+    steps = np.linalg.norm(positions - np.roll(positions, -1, axis=0), axis=1)
+    if steps.max() > stage.clearance or stage.obstacles.clearance(positions).min() < stage.clearance:
         return False
-    few = poses[np.linspace(0, len(poses) - 1, min(LIMITS, len(poses))).astype(int)]
+    few = poses[:: max(1, len(poses) // LIMITS)]
     shares = stage.coverage(few)
-    return bool(shares.min() >= COVERED * float(stage.coverage(stage.c2w[None])[0]))
+    return bool(shares.min() >= COVERED * shares[0])
 
 
-def _still(stage: Stage, frames: int) -> np.ndarray:
-    return np.tile(stage.c2w, (frames, 1, 1))
+def _still(stage: Stage, frames: int) -> CameraPath:
+    return CameraPath(np.tile(stage.c2w, (frames, 1, 1)), "no movement, for lack of room")
 
 
 def _facing(position: np.ndarray, target: np.ndarray) -> np.ndarray:
