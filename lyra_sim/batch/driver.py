@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lyra_sim.atomic import disk_error
+from lyra_sim.atomic import atomic_path, disk_error
 from lyra_sim.batch.engines import Engine
 from lyra_sim.batch.expand import Plan
-from lyra_sim.batch.folder import JOURNAL, BatchFolder
+from lyra_sim.batch.folder import JOURNAL, SPEC, BatchFolder
 from lyra_sim.batch.journal import Journal
 from lyra_sim.batch.manifest import write_manifest
 from lyra_sim.batch.page import write_page
@@ -120,9 +120,10 @@ class _Driver:
         waiting = [s for s in self.plan.scenes if s.id not in self.state.done | self.state.rejected]
         waiting = waiting[: self.options.limit]
         self._greet(len(waiting))
-        self.before = len(self.state.done)
         stopped: LyraSimError | None = None
         try:
+            with atomic_path(self.folder.path / SPEC) as spec:
+                spec.write_text(self.plan.spec, encoding="utf-8")
             if waiting:
                 self._make(deque(waiting))
         except KeyboardInterrupt:

@@ -41,6 +41,8 @@ class Plan:
     """What all scenes share: how they are made, measured and mapped (JSON types)."""
     dropped: int
     """Scenes that the spec's `drop` left out."""
+    spec: str
+    """Text of the spec, which the output folder keeps."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,26 @@ def expand(spec: BatchSpec, document: Document, *, resolve_size: Callable[[str],
         LyraSimError: A template lacks a slot, a glob matches nothing, there are too many scenes or none, two are
             the same, or the splits cannot be made; with line and column.
     """
-    recipe = {
-        "make": spec.make.model_dump(mode="json") | {"size": resolve_size(spec.make.size)},
-        "quality": spec.quality.model_dump(mode="json"),
-        "maps": spec.maps.model_dump(mode="json"),
-    }
+    size = resolve_size(spec.make.size)
+    recipe = _recipe(spec, size, defaults=True)
+    # Settings at their defaults stay out of the ids, so that settings of later versions leave them alone.
+    identity = _recipe(spec, size, defaults=False)
     _check_total(spec, document)
     drafts = [d for i, group in enumerate(spec.scenes) for d in _drafts(group, ("scenes", i), document)]
     kept = _without_dropped(drafts, spec, document)
     pictures = _Hashes(document)
-    scenes = _without_doubles((_planned(d, recipe, pictures) for d in kept), document)
+    scenes = _without_doubles((_planned(d, identity, pictures) for d in kept), document)
     splits = assign_splits(scenes, spec.splits, document)
     scenes = [replace(scene, split=split) for scene, split in zip(scenes, splits, strict=True)]
-    return Plan(tuple(scenes), recipe, len(drafts) - len(kept))
+    return Plan(tuple(scenes), recipe, len(drafts) - len(kept), document.text)
+
+
+def _recipe(spec: BatchSpec, size: str, *, defaults: bool) -> dict[str, dict[str, object]]:
+    """Return what all scenes share, with or without the settings that are at their defaults."""
+    parts = {"make": spec.make, "quality": spec.quality, "maps": spec.maps}
+    recipe = {k: part.model_dump(mode="json", exclude_defaults=not defaults) for k, part in parts.items()}
+    recipe["make"]["size"] = size
+    return recipe
 
 
 def _check_total(spec: BatchSpec, document: Document) -> None:
@@ -232,7 +241,7 @@ class _Hashes:
         return self._known[path]
 
 
-def _planned(draft: _Draft, recipe: Mapping[str, object], hashes: _Hashes) -> PlannedScene:
+def _planned(draft: _Draft, identity: Mapping[str, object], hashes: _Hashes) -> PlannedScene:
     sha256 = hashes.of(draft.picture, draft.place) if draft.picture else None
     content = {
         "prompt": draft.prompt,
@@ -241,7 +250,7 @@ def _planned(draft: _Draft, recipe: Mapping[str, object], hashes: _Hashes) -> Pl
         "seed": draft.seed,
     }
     return PlannedScene(
-        id=scene_id(recipe, content),
+        id=scene_id(identity, content),
         prompt=draft.prompt,
         seed=draft.seed,
         slots=draft.slots,

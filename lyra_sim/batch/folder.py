@@ -17,6 +17,7 @@ from lyra_sim.atomic import disk_error, require_parent
 from lyra_sim.errors import LyraSimError
 
 JOURNAL, MANIFEST, TABLE, PAGE = "journal.jsonl", "manifest.jsonl", "manifest.parquet", "index.html"
+SPEC = "spec.yaml"
 SCENES = "scenes"
 REPORT = "report.json"
 _LOCK, _WORK = ".lock", ".work"

@@ -23,6 +23,8 @@ class Document:
     """Hold a parsed YAML file and the position of every value in it."""
 
     path: Path
+    text: str
+    """The file as it is."""
     data: Any
     """Lists and dictionaries of texts: numbers and truth values are read by whoever knows that one is meant.
 
@@ -78,7 +80,7 @@ def read_yaml(path: Path) -> Document:
         raise LyraSimError(f"{path}:1:1: the file is empty; see docs/batch.md for a first spec")
     reader = _Reader(path)
     data = reader.read(node, ())
-    return Document(path, data, reader.marks)
+    return Document(path, text, data, reader.marks)
 
 
 def _read_text(path: Path) -> str:

@@ -342,7 +342,7 @@ def _first_error(error: ValidationError, document: Document) -> LyraSimError:
     _, place, item = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     message = _message(item, place)
-    if item["type"] == "extra_forbidden":
+    if item["type"] == "extra_forbidden" or item["loc"][-1] == "[key]":
         return document.key_error(place, f"{message}{more}")
     return document.error(place, f"{message}{more}")
 
