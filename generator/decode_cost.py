@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLCosmos
 
 from generator.cameras import Cameras
 from generator.decoder import DecoderConfig, LyraDecoder
-from generator.decoder.cost import SHARES, Workload, decoder_seconds, plan, product_speed
+from generator.decoder.cost import SHARES, Workload, decoder_seconds, least_bytes, plan, product_speed
 from generator.dry_run import Cost, dry_run
 from generator.tokenizer import CosmosTokenizer, accelerate_cpu
 from lyra_sim.errors import LyraSimError
@@ -46,14 +46,19 @@ class DecodeCost:
         decoder = plan(self.config, self.work, limit=limit, element=self.element).bytes
         return max(self.tokenizer_bytes, decoder)
 
-    def require(self, limit: int | None) -> None:
-        """Raise LyraSimError where a memory limit [bytes] cannot be kept."""
-        if limit is not None and limit < self.tokenizer_bytes:
+    @property
+    def least_bytes(self) -> int:
+        """Peak beside weights and inputs with the smallest slices [bytes]."""
+        return max(self.tokenizer_bytes, least_bytes(self.config, self.work, element=self.element))
+
+    def require(self, limit: int | None, *, beside: int = 0) -> None:
+        """Raise LyraSimError where a memory limit [bytes] cannot be kept; `beside` is what is taken already."""
+        if limit is not None and limit < self.least_bytes:
             raise LyraSimError(
-                f"a memory limit of {limit / 2**30:.2f} GiB is too small: encoding the rays of one view needs "
-                f"{self.tokenizer_bytes / 2**30:.2f} GiB beside weights and inputs; raise the limit"
+                f"a memory limit of {(limit + beside) / 1e9:.2f} GB is too small: this decode needs at least "
+                f"{(self.least_bytes + beside) / 1e9:.2f} GB{' in all' if beside else ' beside weights and inputs'}; "
+                "raise the limit or decode fewer views"
             )
-        plan(self.config, self.work, limit=limit, element=self.element)
 
 
 def measure(

@@ -16,6 +16,7 @@ from lyra_sim.errors import LyraSimError
 COMMANDS = (
     "gen",
     "doctor",
+    "decode",
     "convert",
     "inspect",
     "validate",

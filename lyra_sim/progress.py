@@ -28,16 +28,20 @@ class Progress:
         self._mode = mode
         self._out = out or sys.stdout
         self._err = err or sys.stderr
+        self.expect(weights)
+        self._began = time.monotonic()
+        self._line_open = False
+        self.stage = next(iter(weights))
+        self.fraction = 0.0
+
+    def expect(self, weights: dict[str, float]) -> None:
+        """Take other weights, once more is known about the work; the fraction told never falls."""
         total = sum(weights.values())
         self._spans: dict[str, tuple[float, float]] = {}
         start = 0.0
         for stage, weight in weights.items():
             self._spans[stage] = (start, weight / total)
             start += weight / total
-        self._began = time.monotonic()
-        self._line_open = False
-        self.stage = next(iter(weights))
-        self.fraction = 0.0
 
     def update(self, stage: str, fraction: float, message: str, **paths: str) -> None:
         """Report that `fraction` (0..1) of `stage` is done; extra keywords are absolute paths made so far."""

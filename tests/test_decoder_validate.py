@@ -66,7 +66,8 @@ def test_a_good_folder_is_read(tmp_path: Path, suffix: str) -> None:
     assert scene.c2w.shape == (6 * FRAMES, 4, 4)
     assert (scene.image_size, scene.frames) == (SIZE, FRAMES)
     torch.testing.assert_close(scene.latents[0, 3], smooth_latent(0)[:, 0] / 0.5 * 2.0 + 0.25)
-    assert any("704x1280" in note for note in scene.notes)
+    assert (scene.stem, scene.space, len(scene.sha256)) == ("scene", "diffusion", 64)
+    assert any("704x1280" in note for note in validate.unusual_sizes(scene.image_size, scene.frames, 6))
     validate.check_inputs(
         CONFIG, scene.latents, scene.c2w[None], scene.intrinsics[None], scene.image_size, views=6
     )

@@ -163,11 +163,16 @@ def plan(config: DecoderConfig, work: Workload, *, limit: int | None, element: i
         peak = _peak(config, work, size, element)
         if peak <= limit:
             return Plan(size, peak)
-    least = _peak(config, work, LEAST_SLICE, element)
+    least = least_bytes(config, work, element=element)
     raise LyraSimError(
         f"a memory limit of {limit / 2**30:.2f} GiB is too small for this decode: it needs at least "
         f"{least / 2**30:.2f} GiB beside weights and inputs; raise the limit or decode fewer views"
     )
+
+
+def least_bytes(config: DecoderConfig, work: Workload, *, element: int = 4) -> int:
+    """Return the peak beyond weights and inputs with the smallest slices [bytes]."""
+    return min(_peak(config, work, size, element) for size in (0, LEAST_SLICE))
 
 
 def _peak(config: DecoderConfig, work: Workload, size: int, element: int) -> int:

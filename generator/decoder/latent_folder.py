@@ -1,27 +1,23 @@
 """Read the published layout of generated latents: `<view>/{latent,pose,intrinsics}/<stem>`.
 
-Latents are `.safetensors`, or `.pkl` files that torch wrote around one numpy array; nothing else in a pickle
-is admitted. Both hold (1, C, t, h, w) in diffusion space, channel before time; a safetensors file whose
-metadata says `space: raw` holds raw tokenizer latents.
+Latents are (1, C, t, h, w), channel before time, in diffusion space; a safetensors file whose metadata says
+`space: raw` holds raw tokenizer latents.
 """
 
 from __future__ import annotations
 
-import warnings
-import zipfile
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from generator.decoder import validate
 from generator.decoder.config import DecoderConfig
 from generator.decoder.frames import VIEW_ORDER
+from generator.decoder.latent_files import StoredLatent, metadata_of, read_first_exr, read_latent, read_npz
 from generator.decoder.latents import denormalize_latents
 from lyra_sim.errors import LyraSimError
 
@@ -44,19 +40,28 @@ class LatentFolder:
     """Names of the views, in order."""
     frames: int
     """Video frames T per view."""
-    notes: tuple[str, ...]
-    """What is unusual about the input, in sentences."""
+    stem: str
+    """Name that the scene's files share."""
+    space: str
+    """Space that the latents were stored in: `raw` or `diffusion`."""
+    sha256: str
+    """Hash over the latent, pose and intrinsics files of all views, in order."""
 
 
 @dataclass(frozen=True)
 class _View:
     """Hold one view and the files it came from."""
 
-    latent: Tensor
-    raw: bool
+    latent: StoredLatent
+    values: Tensor
+    """The latent (C, t, h, w)."""
     c2w: Tensor
     intrinsics: Tensor
-    files: dict[str, str]
+    files: dict[str, Path]
+
+    @property
+    def is_raw(self) -> bool:
+        return self.latent.metadata.get("space") == "raw"
 
 
 def stems(folder: Path, views: tuple[str, ...] = VIEW_ORDER) -> list[str]:
@@ -65,9 +70,38 @@ def stems(folder: Path, views: tuple[str, ...] = VIEW_ORDER) -> list[str]:
         path.stem
         for view in views
         for path in (folder / view / "latent").glob("*")
-        if path.suffix in LATENT_SUFFIXES
+        if path.suffix in LATENT_SUFFIXES and not path.name.startswith(".")
     }
     return sorted(found)
+
+
+def scene_of(folder: Path, scene: str | None, views: tuple[str, ...] | None = None) -> str:
+    """Return the stem of the scene that is meant, which must be named where a folder holds several.
+
+    Raises:
+        LyraSimError: The folder does not exist, holds no scene or not that one, or holds several.
+    """
+    views = views or VIEW_ORDER
+    if not folder.is_dir():
+        raise LyraSimError(f"{folder}: is no folder; give the one that holds the views 0, 1, ... 5")
+    found = stems(folder, views)
+    if not found:
+        present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise LyraSimError(
+            f"{folder}: holds no latents; expected {views[0]}/latent/NAME.pkl or .safetensors, found {present}"
+        )
+    if scene is None and len(found) > 1:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise LyraSimError(f"{folder}: holds {len(found)} scenes; add --scene {', '.join(found[:5])}{more}")
+    if scene is not None and scene not in found:
+        raise LyraSimError(f"{folder}: has no scene {scene!r}; it holds {', '.join(found[:5])}")
+    return scene or found[0]
+
+
+def tokenizer_of(folder: Path, stem: str, views: tuple[str, ...] | None = None) -> str | None:
+    """Return the SHA-256 of the tokenizer weights that made a scene's latents, where its file tells."""
+    path = _latent_path(folder / (views or VIEW_ORDER)[0], stem)
+    return metadata_of(path).get("tokenizer") if path.is_file() else None
 
 
 def read_latent_folder(
@@ -75,8 +109,9 @@ def read_latent_folder(
     stem: str,
     config: DecoderConfig,
     *,
-    views: tuple[str, ...] = VIEW_ORDER,
+    views: tuple[str, ...] | None = None,
     mean_std: tuple[Tensor, Tensor] | None = None,
+    tokenizer_sha256: str | None = None,
 ) -> LatentFolder:
     """Read and check one scene.
 
@@ -84,37 +119,81 @@ def read_latent_folder(
         folder: Folder of the views.
         stem: Name that the scene's files share.
         config: The decoder the latents are for.
-        views: View folders in the order the decoder gets them.
+        views: View folders in the order the decoder gets them; None takes the six of the published demos.
         mean_std: The tokenizer's statistics per channel and latent frame, to leave the diffusion space.
+        tokenizer_sha256: Hash of the tokenizer's weights; files that name another one are refused.
 
     Raises:
         LyraSimError: A file is missing, damaged or does not fit; the line names it and the likely cause.
     """
+    views = views or VIEW_ORDER
     read = {view: _read_view(folder, view, stem, config) for view in views}
     first = read[views[0]]
-    shapes = {view.files["latent"]: _size(view.latent, config) for view in read.values()}
-    validate.check_same(shapes, what="size of the latents")
-    frames = config.video_frames(first.latent.shape[1])
-    image_size = (
-        first.latent.shape[2] * config.space_compression,
-        first.latent.shape[3] * config.space_compression,
-    )
+    sizes = {str(view.files["latent"]): _size(view.values, config) for view in read.values()}
+    validate.check_same(sizes, what="size of the latents")
+    frames = config.video_frames(first.values.shape[1])
+    rows, columns = (side * config.space_compression for side in first.values.shape[2:])
     for view in read.values():
-        validate.check_poses(view.c2w, frames, source=view.files["pose"])
-        validate.check_intrinsics(view.intrinsics, frames, image_size, source=view.files["intrinsics"])
+        _require_tokenizer(view, tokenizer_sha256)
+        validate.check_poses(view.c2w, frames, source=str(view.files["pose"]))
+        validate.check_intrinsics(
+            view.intrinsics, frames, (rows, columns), source=str(view.files["intrinsics"])
+        )
     validate.check_directions(
         {name: view.c2w[:frames] for name, view in read.items()},
-        sources={name: view.files["pose"] for name, view in read.items()},
+        sources={name: str(view.files["pose"]) for name, view in read.items()},
     )
     return LatentFolder(
         latents=torch.cat([_raw_latent(view, mean_std) for view in read.values()])[None],
         c2w=torch.cat([view.c2w[:frames] for view in read.values()]),
         intrinsics=torch.cat([view.intrinsics[:frames] for view in read.values()]),
-        image_size=image_size,
+        image_size=(rows, columns),
         views=views,
         frames=frames,
-        notes=tuple(validate.unusual_sizes(image_size, frames, len(views))),
+        stem=stem,
+        space="raw" if first.is_raw else "diffusion",
+        sha256=_hash([path for view in read.values() for path in view.files.values()]),
     )
+
+
+def read_first_depth(folder: Path, latents: LatentFolder) -> np.ndarray:
+    """Return the z-depth (H, W) of the first frame of the first view, in the poses' unit.
+
+    Raises:
+        LyraSimError: The file is missing or damaged, or its size is not that of the video.
+    """
+    path = folder / latents.views[0] / "depth" / f"{latents.stem}.zip"
+    if not path.is_file():
+        raise LyraSimError(
+            f"{path} is missing: these weights take the depth of the first frame beside the latents; "
+            "the published weights (--size full) do not"
+        )
+    depth = read_first_exr(path)
+    if depth.shape != latents.image_size:
+        rows, columns = latents.image_size
+        raise LyraSimError(
+            f"{path}: depth is {depth.shape[0]}x{depth.shape[1]}, but the video is {rows}x{columns}"
+        )
+    return depth
+
+
+def _hash(files: list[Path]) -> str:
+    """Return one SHA-256 over the hashes of files."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _require_tokenizer(view: _View, tokenizer_sha256: str | None) -> None:
+    """Refuse latents of another tokenizer; nothing in their shape would tell."""
+    made_by = view.latent.metadata.get("tokenizer")
+    if made_by and tokenizer_sha256 and made_by != tokenizer_sha256:
+        raise LyraSimError(
+            f"{view.files['latent']}: made by tokenizer {made_by[:12]}, but these weights go with tokenizer "
+            f"{tokenizer_sha256[:12]}; choose other weights (--size, --weights)"
+        )
 
 
 def _size(latent: Tensor, config: DecoderConfig) -> str:
@@ -126,21 +205,21 @@ def _size(latent: Tensor, config: DecoderConfig) -> str:
 
 def _raw_latent(view: _View, mean_std: tuple[Tensor, Tensor] | None) -> Tensor:
     """Return a view's raw latents (t, C, h, w)."""
-    if view.raw:
-        return view.latent.transpose(0, 1)
+    if view.is_raw:
+        return view.values.transpose(0, 1)
     if mean_std is None:
         raise LyraSimError(
             f"{view.files['latent']}: latents are in diffusion space; give the tokenizer's mean and std "
             "(mean_std.pt of the tokenizer's folder)"
         )
-    channels, frames = view.latent.shape[:2]
+    channels, frames = view.values.shape[:2]
     if any(statistic.numel() < channels * frames for statistic in mean_std):
         raise LyraSimError(
             f"{view.files['latent']}: {frames} latent frames, but the tokenizer's mean and std hold "
             f"{mean_std[0].numel() // channels} frames"
         )
     mean, std = (statistic.reshape(channels, -1)[:, :frames] for statistic in mean_std)
-    return denormalize_latents(view.latent[None], mean, std)
+    return denormalize_latents(view.values[None], mean, std)
 
 
 def _read_view(folder: Path, view: str, stem: str, config: DecoderConfig) -> _View:
@@ -154,70 +233,20 @@ def _read_view(folder: Path, view: str, stem: str, config: DecoderConfig) -> _Vi
         raise LyraSimError(
             f"{folder / view} is missing (found: {present or 'nothing'}); name the views that are there"
         )
-    candidates = [folder / view / "latent" / (stem + suffix) for suffix in LATENT_SUFFIXES]
-    path = next((candidate for candidate in candidates if candidate.exists()), None)
-    if path is None:
-        raise LyraSimError(f"{candidates[0]} is missing (and no .pkl in its place)")
-    latent, raw = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), False)
-    if latent.dim() == 5 and latent.shape[0] == 1:
-        latent = latent[0]
-    validate.check_latent(latent, config, source=str(path))
+    path = _latent_path(folder / view, stem)
+    if not path.exists():
+        raise LyraSimError(f"{path} is missing (and no .pkl in its place)")
+    latent = read_latent(path)
+    values = latent.values
+    if values.dim() == 5 and values.shape[0] == 1:
+        values = values[0]
+    validate.check_latent(values, config, source=str(path))
     pose, intrinsics = (folder / view / kind / f"{stem}.npz" for kind in ("pose", "intrinsics"))
-    files = {"latent": str(path), "pose": str(pose), "intrinsics": str(intrinsics)}
-    return _View(latent, raw, _read_npz(pose), _read_npz(intrinsics), files)
+    files = {"latent": path, "pose": pose, "intrinsics": intrinsics}
+    return _View(latent, values, read_npz(pose), read_npz(intrinsics), files)
 
 
-def _read_safetensors(path: Path) -> tuple[Tensor, bool]:
-    """Return the only tensor of a file, float32, and whether its metadata calls it raw."""
-    try:
-        with safe_open(path, "pt") as file:
-            names = list(file.keys())
-            if len(names) != 1:
-                raise LyraSimError(f"{path}: holds {len(names)} tensors, expected one latent")
-            return file.get_tensor(names[0]).float(), (file.metadata() or {}).get("space") == "raw"
-    except (SafetensorError, OSError) as error:
-        raise LyraSimError(f"{path}: cannot be read as safetensors ({error})") from error
-
-
-def _read_pickle(path: Path) -> Tensor:
-    """Return the numpy array or tensor of a torch-written pickle, admitting nothing else."""
-    # numpy moved this function between its versions, and pickles hold either name.
-    reconstruct = np.zeros(0).__reduce__()[0]
-    array_types: list[Any] = [
-        np.ndarray,
-        np.dtype,
-        type(np.dtype(np.float32)),
-        type(np.dtype(np.float16)),
-        (reconstruct, "numpy.core.multiarray._reconstruct"),
-        (reconstruct, "numpy._core.multiarray._reconstruct"),
-    ]
-    try:
-        # torch warns about pickle protocols other than its own before it refuses or reads the file.
-        with torch.serialization.safe_globals(array_types), warnings.catch_warnings(action="ignore"):
-            value = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).split("\n")[0][:120]
-        raise LyraSimError(f"{path}: cannot be read as one array written by torch.save ({reason})") from error
-    if not isinstance(value, np.ndarray | Tensor):
-        raise LyraSimError(f"{path}: holds a {type(value).__name__}, expected one array")
-    return torch.as_tensor(value).float()
-
-
-def _read_npz(path: Path) -> Tensor:
-    """Return `data` of an archive, rows sorted by `inds` where those are given, float64."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise LyraSimError(f"{path} is missing") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise LyraSimError(f"{path}: cannot be read as npz ({error})") from error
-    validate.check_arrays(arrays, ["data"], source=str(path))
-    data, inds = arrays["data"], arrays.get("inds")
-    if data.dtype.kind not in "fiu":
-        raise LyraSimError(f"{path}: data has type {data.dtype}, expected numbers")
-    if inds is not None:
-        if inds.shape != data.shape[:1]:
-            raise LyraSimError(f"{path}: {len(data)} rows but indices of shape {inds.shape}")
-        data = data[np.argsort(inds, kind="stable")]
-    return torch.from_numpy(np.ascontiguousarray(data, dtype=np.float64))
+def _latent_path(view: Path, stem: str) -> Path:
+    """Return the latent file of a view, the safetensors one where there is none."""
+    candidates = [view / "latent" / (stem + suffix) for suffix in LATENT_SUFFIXES]
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])

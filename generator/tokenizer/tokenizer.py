@@ -86,11 +86,20 @@ class CosmosTokenizer(nn.Module):
         mean, std = self._statistics(latents)
         return latents * std + mean
 
-    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        config, frames = self.network.config, latents.shape[2]
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation of latents as configured, (C, ...) each; None where there are none."""
+        config = self.network.config
         if config.latents_mean is None or config.latents_std is None:
+            return None
+        mean, std = torch.tensor([config.latents_mean, config.latents_std]).view(2, self.latent_channels, -1)
+        return mean, std
+
+    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        statistics, frames = self.statistics, latents.shape[2]
+        if statistics is None:
             raise LyraSimError("this tokenizer's configuration has no latents_mean and latents_std; add them")
-        table = torch.tensor([config.latents_mean, config.latents_std]).view(2, self.latent_channels, -1)
+        table = torch.stack(statistics)
         columns = torch.arange(frames).clamp(max=table.shape[-1] - 1)
         mean, std = table[:, :, columns].to(latents)[..., None, None].unbind()
         return mean, std
