@@ -1,0 +1,184 @@
+"""Measure what teachers put where the warp is open: `python -m benchmarks.disocclusion [--out FILE]`.
+
+One world of every kind, at seeds that training never saw (its seeds start at one million), filmed along the six
+paths. Each teacher gets frame 0 and its true depth; it is compared with the film in the pixels that frame 0 did not
+see. PSNR is that of all such pixels of a world together; the structural similarity is its map's mean over them, with
+the seen pixels of every method replaced by the warp's, so that no method is judged by what it did not have to fill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skimage.metrics import structural_similarity
+
+from generator.cameras import Cameras, relative_to_first
+from generator.sizes import MINI
+from generator.teachers.conditioning import Picture
+from generator.teachers.gen3c.teacher import Gen3CTeacher
+from generator.teachers.picture_paths import PlannedPath
+from generator.teachers.procedural import ProceduralTeacher
+from generator.teachers.teacher import Clip
+from generator.teachers.warp import open_cache, warp_clip
+from generator.tokenizer import CosmosTokenizer
+from generator.trajectories import SDG_TRAJECTORIES
+from generator.worlds import KINDS, parse_prompt
+from training.card import machine
+
+METHODS = ("grey", "warp", "warp, tokenized", "mini", "truth, tokenized")
+
+
+class Score:
+    """Add up errors over the clips of a world."""
+
+    def __init__(self) -> None:
+        self.squared = self.similarity = 0.0
+        self.values = self.pixels = 0
+
+    def add(self, frames: np.ndarray, shown: np.ndarray, truth: np.ndarray, holes: np.ndarray) -> None:
+        """Compare frames (T, H, W, 3) uint8 with the truth in `holes` (T, H, W); `shown` is the warp."""
+        difference = frames[holes].astype(np.float64) - truth[holes]
+        self.squared += float((difference**2).sum())
+        self.values += difference.size
+        for image, around, real, hole in zip(frames, shown, truth, holes, strict=True):
+            merged = np.where(hole[..., None], image, around)
+            _, similarity = structural_similarity(
+                merged, real, win_size=11, gaussian_weights=True, data_range=255, channel_axis=2, full=True
+            )
+            self.similarity += float(similarity.mean(axis=-1)[hole].sum())
+            self.pixels += int(hole.sum())
+
+    def figures(self) -> dict[str, float]:
+        """Return PSNR [dB] and structural similarity."""
+        return {
+            "psnr_db": -10 * float(np.log10(self.squared / self.values / 255**2)),
+            "ssim": self.similarity / self.pixels,
+        }
+
+
+def tokenized(tokenizer: CosmosTokenizer, frames: np.ndarray) -> np.ndarray:
+    """Return frames (T, H, W, 3) uint8 after the tokenizer's encoder and decoder."""
+    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    with torch.inference_mode():
+        decoded = tokenizer(video)[0].permute(1, 2, 3, 0)
+    return ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+
+
+def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: int, stride: int) -> dict[str, Any]:
+    """Return the figures of all methods for one world."""
+    film = ProceduralTeacher(held_out=0, trajectories=SDG_TRAJECTORIES[:paths]).imagine(
+        parse_prompt(kind.replace("_", " ")), seed=seed
+    )
+    tokenizer = CosmosTokenizer.around(teacher.pipeline.vae)
+    first = film.clips[0]
+    picture = Picture(first.rgb[0], first.depth[0], first.cameras.intrinsics[0]).with_depth(
+        np.where(first.depth[0] > 0, first.depth[0], first.depth[0].max()), metric=True
+    )
+    cache = open_cache(picture)
+    scores = {name: Score() for name in METHODS}
+    share, seconds = [], []
+    for index, clip in enumerate(film.clips):
+        path = PlannedPath(clip.name, _relative(clip), 0.0)
+        shown, _ = warp_clip(picture, cache, path)
+        views = cache.render(
+            torch.from_numpy(path.cameras.w2c).float(), torch.from_numpy(path.cameras.intrinsics).float()
+        )
+        began = time.monotonic()
+        imagined = teacher.decode(teacher.complete(picture.rgb, views, seed=seed + index))
+        seconds.append(time.monotonic() - began)
+        holes = ~views.mask[:, 0].numpy()[1::stride]
+        share.append(float(holes.mean()))
+        videos = {
+            "grey": np.full_like(clip.rgb, 128),
+            "warp": shown.rgb,
+            "warp, tokenized": tokenized(tokenizer, shown.rgb),
+            "mini": imagined,
+            "truth, tokenized": tokenized(tokenizer, clip.rgb),
+        }
+        for name, frames in videos.items():
+            scores[name].add(frames[1::stride], shown.rgb[1::stride], clip.rgb[1::stride], holes)
+    figures = {name: score.figures() for name, score in scores.items()}
+    return {
+        "kind": kind,
+        "seed": seed,
+        "open": float(np.mean(share)),
+        "seconds": float(np.mean(seconds)),
+    } | figures
+
+
+def _relative(clip: Clip) -> Cameras:
+    cameras = clip.cameras
+    return Cameras(relative_to_first(cameras.c2w), cameras.intrinsics, cameras.height, cameras.width)
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means over worlds."""
+    mean: dict[str, Any] = {
+        name: {key: float(np.mean([row[name][key] for row in rows])) for key in ("psnr_db", "ssim")}
+        for name in METHODS
+    }
+    mean["open"] = float(np.mean([row["open"] for row in rows]))
+    mean["seconds"] = float(np.mean([row["seconds"] for row in rows]))
+    mean["gain_db"] = mean["mini"]["psnr_db"] - mean["warp"]["psnr_db"]
+    return mean
+
+
+def table(rows: list[dict[str, Any]], mean: dict[str, Any]) -> str:
+    """Write the rows as Markdown, PSNR [dB] / SSIM, means last."""
+
+    def line(head: str, row: dict[str, Any]) -> str:
+        cells = [f"{row[name]['psnr_db']:.2f} / {row[name]['ssim']:.3f}" for name in METHODS]
+        return f"| {head} | {row['open']:.1%} | " + " | ".join(cells) + " |"
+
+    lines = ["| world | open | " + " | ".join(METHODS) + " |", "| --- " * (len(METHODS) + 2) + "|"]
+    lines += [line(f"{row['kind'].replace('_', ' ')}, seed {row['seed']}", row) for row in rows]
+    return "\n".join([*lines, line(f"**mean of {len(rows)}**", mean)]) + "\n"
+
+
+def main() -> None:
+    """Measure one world of every kind, print the table, and write it with the numbers as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    parser.add_argument("--denoiser", type=Path, default=MINI.denoiser, help="card of the denoiser")
+    parser.add_argument("--seed", type=int, default=501, help="seed of the first kind's world")
+    parser.add_argument("--steps", type=int, help="sampling steps; default those of the card")
+    parser.add_argument("--guidance", type=float, help="guidance; default that of the card")
+    parser.add_argument("--paths", type=int, default=6, help="number of the six paths")
+    parser.add_argument("--stride", type=int, default=1, help="compare every n-th frame")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS))
+    args = parser.parse_args()
+    size = dataclasses.replace(MINI, denoiser=args.denoiser)
+    teacher = Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES, movement=1.0)
+    teacher.steps = args.steps or teacher.steps
+    teacher.guidance = teacher.guidance if args.guidance is None else args.guidance
+    rows = []
+    for index, kind in enumerate(args.kinds):
+        rows.append(measure(teacher, kind, args.seed + index, paths=args.paths, stride=args.stride))
+        sys.stderr.write(json.dumps(rows[-1]) + "\n")
+    mean = summarise(rows)
+    head = (
+        f"`{' '.join(['python -m benchmarks.disocclusion', *sys.argv[1:]])}`: denoiser "
+        f"{teacher.cards['denoiser']['sha256'][:12]}, {teacher.steps} steps, guidance {teacher.guidance:g}; "
+        f"PSNR [dB] / SSIM in the pixels that frame 0 did not see. {machine()}; "
+        f"{mean['seconds']:.1f} s per clip to sample and decode.\n\n"
+    )
+    sys.stdout.write(head + table(rows, mean))
+    if args.out:
+        args.out.with_suffix(".md").write_text(
+            "# What fills the holes of the warp\n\n" + head + table(rows, mean)
+        )
+        args.out.with_suffix(".json").write_text(json.dumps({"rows": rows, "mean": mean}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

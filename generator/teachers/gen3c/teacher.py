@@ -1,0 +1,219 @@
+"""The teacher that imagines with GEN3C: a picture and its 3D cache to one latent video per camera path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generator.cache import CacheViews
+from generator.sizes import Size
+from generator.teachers.conditioning import Picture
+from generator.teachers.gen3c.load import Cards, load_pipeline
+from generator.teachers.gen3c.pipeline import Gen3CPipeline
+from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
+from generator.teachers.resume import Job
+from generator.teachers.teacher import Clip, Progress, TeacherVideo
+from generator.teachers.warp import open_cache
+from generator.tokenizer import CosmosTokenizer
+from generator.trajectories import SDG_TRAJECTORIES
+from lyra_sim.errors import LyraSimError
+
+STEPS = 35
+"""Sampling steps where the denoiser's card does not say another number."""
+GUIDANCE = 1.0
+"""Guidance where the denoiser's card does not say another strength."""
+
+
+@dataclass(kw_only=True)
+class Gen3CTeacher:
+    """Complete what a picture's 3D cache leaves open, at either size."""
+
+    pipeline: Gen3CPipeline
+    """The networks, on their device."""
+    cards: Cards
+    """Their cards."""
+    height: int = 176
+    """Picture height [px]."""
+    width: int = 320
+    """Picture width [px]."""
+    frames: int = 17
+    """Frames per clip; frame 0 is the picture itself."""
+    trajectories: tuple[CameraPath, ...] = SDG_TRAJECTORIES
+    """Camera paths, one clip each."""
+    movement: float = 1.0
+    """Factor on every path's movement distance."""
+    center_share: float = CENTER_SHARE
+    """Depth that the paths turn around, over the picture's median depth."""
+    steps: int = STEPS
+    """Sampling steps."""
+    guidance: float = GUIDANCE
+    """g in cond + g (cond - uncond)."""
+    name: str = "gen3c"
+    """`gen3c`, or `mini` with the small denoiser."""
+    jobs: Path | None = None
+    """Folder of finished trajectories; None for the usual one (`generator.teachers.resume`)."""
+
+    @classmethod
+    def for_size(
+        cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+    ) -> Gen3CTeacher:
+        """Load the networks of a size; raises LyraSimError when weights are missing or damaged."""
+        pipeline, cards = load_pipeline(size)
+        sampling = cards["denoiser"].get("sampling", {})
+        return cls(
+            pipeline=pipeline,
+            cards=cards,
+            height=size.height,
+            width=size.width,
+            frames=size.frames,
+            trajectories=trajectories,
+            movement=movement,
+            center_share=size.center_share,
+            steps=sampling.get("steps", STEPS),
+            guidance=sampling.get("guidance", GUIDANCE),
+            name=size.picture_teacher,
+        )
+
+    def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
+        """Sample one video per path; finished ones are kept, so an interrupted run goes on.
+
+        The world frame is the OpenCV frame of the picture's camera, in the unit of its depth. Clips bring their
+        raw latents; their colours are those latents decoded, and their depth is the cache's, 0 where it is open.
+
+        Raises:
+            LyraSimError: The conditioning is no picture of this size with depth, or the disk is full.
+        """
+        picture = self._checked(conditioning)
+        paths = plan_paths(
+            picture,
+            self.trajectories,
+            frames=self.frames,
+            movement=self.movement,
+            seed=seed,
+            center_share=self.center_share,
+        )
+        job = Job.open(self._settings(seed), self._arrays(picture, paths), root=self.jobs)
+        cache = open_cache(picture)
+        clips = []
+        for index, path in enumerate(paths):
+            report = _part(progress, index, len(paths), path.name)
+            views = cache.render(
+                torch.from_numpy(path.cameras.w2c).float(), torch.from_numpy(path.cameras.intrinsics).float()
+            )
+            latents = self._latents(job, picture, views, path, seed=seed + 1000 * index, report=report)
+            clips.append(self._clip(picture, views, path, latents))
+        return TeacherVideo(
+            clips=tuple(clips),
+            held_out=None,
+            classes=("unlabelled",),
+            metric=picture.metric,
+            source={
+                "teacher": self.name,
+                "seed": seed,
+                "picture": picture.source,
+                "movement": self.movement,
+                "distances": {path.name: round(path.distance, 6) for path in paths},
+                "steps": self.steps,
+                "guidance": self.guidance,
+                "weights": {name: card["sha256"] for name, card in self.cards.items()},
+            },
+        )
+
+    def complete(
+        self, rgb: np.ndarray, views: CacheViews, *, seed: int, report: Progress | None = None
+    ) -> Tensor:
+        """Sample the video that continues a picture where the cache shows `views`.
+
+        Args:
+            rgb: The picture, sRGB, (H, W, 3) uint8.
+            views: What the 3D cache shows from every camera.
+            seed: Draws the initial noise.
+            report: Called after every step.
+
+        Returns:
+            Latents, normalised and scaled by sigma_data, (1, C, t, h, w).
+        """
+        image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+        def on_step(_: object, step: int, __: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            if report:
+                report((step + 1) / self.steps, f"step {step + 1} of {self.steps}")
+            return tensors
+
+        return self.pipeline(
+            image,
+            views.pixels[None],
+            views.mask[None, :, :, None].float(),
+            num_inference_steps=self.steps,
+            guidance=self.guidance,
+            # The noise is drawn on the CPU, so that a seed means the same on every device.
+            generator=torch.Generator().manual_seed(seed),
+            output_type="latent",
+            callback_on_step_end=on_step,
+        ).latents
+
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Return the frames (T, H, W, 3) uint8 of latents as `complete` returns them."""
+        with torch.no_grad():
+            frames = self.pipeline.decode_latents(latents, "np")[0]
+        return (frames * 255).round().astype(np.uint8)
+
+    def _latents(
+        self, job: Job, picture: Picture, views: CacheViews, path: PlannedPath, *, seed: int, report: Progress
+    ) -> Tensor:
+        kept = job.load(path.name)
+        if kept is not None:
+            report(1.0, "kept from an earlier run")
+            return torch.from_numpy(kept["latents"])
+        latents = self.complete(picture.rgb, views, seed=seed, report=report).float().cpu()
+        job.save(path.name, {"latents": latents.numpy()}, seed=seed)
+        return latents
+
+    def _clip(self, picture: Picture, views: CacheViews, path: PlannedPath, latents: Tensor) -> Clip:
+        rgb, depth = self.decode(latents), views.depth[:, 0].numpy().astype(np.float32)
+        # The picture itself is known better than its own warp, and than its latents decoded.
+        rgb[0], depth[0] = picture.rgb, picture.require_depth()
+        tokenizer = CosmosTokenizer.around(self.pipeline.vae)
+        raw = tokenizer.denormalize(latents / self.pipeline.scheduler.config.sigma_data)[0]
+        return Clip(path.name, path.cameras, rgb, depth, latents=raw.float().cpu().numpy())
+
+    def _checked(self, conditioning: object) -> Picture:
+        if not isinstance(conditioning, Picture):
+            raise LyraSimError(
+                f"the {self.name} teacher needs a Picture, not a {type(conditioning).__name__}"
+            )
+        if (conditioning.height, conditioning.width) != (self.height, self.width):
+            raise LyraSimError(
+                f"the {self.name} teacher works at {self.width}x{self.height} px, not "
+                f"{conditioning.width}x{conditioning.height}"
+            )
+        return conditioning
+
+    def _settings(self, seed: int) -> dict[str, object]:
+        """Return what decides the latents beside the picture and the cameras."""
+        weights = {name: card["sha256"] for name, card in self.cards.items()}
+        return {
+            "teacher": self.name,
+            "seed": seed,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "weights": weights,
+        }
+
+    def _arrays(self, picture: Picture, paths: tuple[PlannedPath, ...]) -> dict[str, np.ndarray]:
+        arrays = {"rgb": picture.rgb, "depth": picture.require_depth(), "intrinsics": picture.intrinsics}
+        return arrays | {f"c2w_{path.name}": path.cameras.c2w for path in paths}
+
+
+def _part(progress: Progress | None, index: int, count: int, name: str) -> Progress:
+    """Return a function that reports the progress of one path as that of all."""
+
+    def report(fraction: float, message: str) -> None:
+        if progress:
+            progress((index + fraction) / count, f"imagining {name.replace('_', ' ')}, {message}")
+
+    return report
