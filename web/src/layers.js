@@ -46,7 +46,7 @@ export function occluder(geometry) {
 export function wireframe(geometry) {
   const lines = new Mesh(
     geometry,
-    new MeshBasicMaterial({ color: 0x6ad4ff, wireframe: true, transparent: true, opacity: 0.55, depthWrite: false }),
+    new MeshBasicMaterial({ color: 0x6ad4ff, wireframe: true, transparent: true, opacity: 0.35, depthWrite: false }),
   );
   lines.renderOrder = LINE_ORDER;
   return group("collider", lines);

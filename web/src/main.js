@@ -156,8 +156,8 @@ function drawScale(stage, distance) {
 /** Return what programs may do with the page; benchmarks/view.py compares its picture with lyra-sim's own. */
 function program(stage, orbit) {
   return {
-    stage,
     camera: () => ({ c2w: poseOf(stage.camera), fov: stage.camera.fov }),
+    settled: () => stage.settled(),
     async show({ c2w, fy, width, height, background }) {
       orbit.enabled = false;
       stage.fixedSize = [width, height];
