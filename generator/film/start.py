@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.cameras import Cameras
-
-_MOVING_OPTIONS = ("up_axis", "camera_height")
-"""Options of `convert`, beside `scale` and `level`, that move a scene away from its recorded camera."""
+from lyra_sim.frusta import moved_since, rigid_pose
 
 
 @dataclass(frozen=True)
@@ -35,38 +33,24 @@ def describe_start(paths: Sequence[Cameras]) -> dict[str, object]:
         "intrinsics_px": first.intrinsics[0].round(6).tolist(),
         "size_px": [first.width, first.height],
         "travel_m": round(travel, 6),
+        # For viewers that draw where the cameras went: the middle and the end of each path.
+        "path_c2w": [path.c2w[[len(path) // 2, -1]].round(6).tolist() for path in paths],
     }
 
 
 def recorded_start(provenance: Mapping[str, object]) -> Start | None:
     """Return the start that a scene's provenance records; None without one, or if the scene was moved since."""
     entry = provenance.get("camera")
-    if not isinstance(entry, Mapping) or _was_moved(provenance.get("conversions")):
+    if not isinstance(entry, Mapping) or moved_since(provenance):
         return None
+    c2w = rigid_pose(entry.get("c2w"))
     try:
-        c2w = np.array(entry["c2w"], np.float64)
         focal, width = float(entry["intrinsics_px"][0]), float(entry["size_px"][0])
         travel = float(entry["travel_m"])
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-    numbers = np.array([focal, width, travel])
-    if c2w.shape != (4, 4) or not np.isfinite(c2w).all() or not np.isfinite(numbers).all():
+    if c2w is None or not np.isfinite([focal, width, travel]).all():
         return None
-    rotation = c2w[:3, :3]
-    rigid = np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3 and np.linalg.det(rotation) > 0
-    if not rigid or focal <= 0 or width <= 0 or travel < 0:
+    if focal <= 0 or width <= 0 or travel < 0:
         return None
     return Start(c2w, float(2 * np.arctan(width / 2 / focal)), travel)
-
-
-def _was_moved(conversions: object) -> bool:
-    """Return whether a conversion since may have moved the scene; an unreadable history counts as moved."""
-    for step in conversions if isinstance(conversions, list) else []:
-        options = step.get("options") if isinstance(step, Mapping) else None
-        if not isinstance(options, Mapping):
-            return True
-        if options.get("level") or options.get("scale", 1.0) != 1.0:
-            return True
-        if any(options.get(name) is not None for name in _MOVING_OPTIONS):
-            return True
-    return False

@@ -37,7 +37,7 @@ def live_view(exhibit: Exhibit, *, host: str, port: int) -> Iterator[LiveView]:
     require_free(host, port)
     # viser greets and says goodbye on stdout, which is ours.
     with contextlib.redirect_stdout(io.StringIO()):
-        server = viser.ViserServer(host=host, port=port, label="lyra-sim")
+        server = viser.ViserServer(host=host, port=port, label="lyra-sim", verbose=False)
     try:
         if port and server.get_port() != port:
             raise LyraSimError(f"--port {port}: was taken by another program; choose another port")
