@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from generator.decoder import DecoderConfig
+from generator.cameras import Cameras
+from generator.decoder import DecoderConfig, LyraDecoder
+from generator.teachers.teacher import Clip
 from lyra_sim import LyraSimError
-from training.dataset import SceneDataset, read_batch
+from training.dataset import SceneArrays, SceneDataset, draw_static, make_batch, read_batch
 from training.distill import MINI_STAGES, Training, learning_rate, run_decoder
+from training.filmed import PublishedSource
 from training.objective import direct_terms, keep_pattern
-from training.stage import LossWeights, Stage, load_stage
+from training.sdg.layout import reversed_clip, write_scene
+from training.stage import LossWeights, Stage, chain_to, load_stage
 
 TINY = DecoderConfig(
     embed_dim=32,
@@ -88,9 +93,9 @@ def test_a_resumed_run_equals_the_uninterrupted_one(scenes: Path, tmp_path: Path
 def test_training_starts_from_the_caches_geometry(scenes: Path, tmp_path: Path) -> None:
     """Show that before the first step every Gaussian lies near the cache's depth along its own ray."""
     training = Training(TINY, [STAGE], SceneDataset(scenes), tmp_path, seed=0)
-    batch = read_batch(training.scenes.scenes[0], np.array([0, 1]), [(0, 3)])
+    batch = read_batch(training.source.scenes[0], np.array([0, 1]), [(0, 3)])
     with torch.no_grad():
-        gaussians = run_decoder(training.decoder, batch)
+        gaussians = run_decoder(training.decoder, TINY, batch)
     depth_ratio = (gaussians[0, :, 2] / batch.depth.flatten()).median()
     assert depth_ratio == pytest.approx(1.1, abs=0.1)
 
@@ -143,3 +148,81 @@ def test_an_unknown_stage_is_said_plainly() -> None:
     """Show that a stage without a file names the file that was looked for."""
     with pytest.raises(LyraSimError, match="training/stages/mini_9"):
         load_stage("mini_9")
+
+
+def test_the_published_stages_follow_one_another() -> None:
+    """Show the table of the nine stages: cumulative steps, sizes, views, and that 7 and 8 both go on from 6."""
+    chains = {number: [stage.name for stage in chain_to(number)] for number in (6, 7, 9)}
+    assert chains[6] == [f"lyra_{i}" for i in range(1, 7)]
+    assert chains[7] == [*chains[6], "lyra_7"]
+    assert chains[9] == [*chains[6], "lyra_8", "lyra_9"]
+    cumulative = np.cumsum([stage.steps for stage in chain_to(7)]).tolist()
+    assert cumulative == [10_000, 12_500, 15_000, 17_500, 75_000, 82_000, 83_000]
+    assert sum(stage.steps for stage in chain_to(9)) == 91_000
+    stages = [load_stage(f"lyra_{i}") for i in range(1, 10)]
+    assert [s.size[0] for s in stages] == [176, 176, 352, 704, 704, 704, 704, 704, 704]
+    assert [s.frames for s in stages] == [17, 49, 49, 49, 121, 121, 121, 121, 121]
+    assert [s.targets for s in stages] == [17, 49, 49, 49, 9, 9, 9, 12, 12]
+    assert [s.samples for s in stages] == [4, 4, 2, 1, 1, 1, 1, 1, 1]
+    assert [s.views for s in stages] == [(1, 1)] * 5 + [(1, 6)] * 4
+    assert [s.prune_ratio for s in stages] == [0, 0, 0, 0, 0, 0, 0.8, 0, 0.8]
+    assert [s.weights.opacity for s in stages] == [0, 0, 0, 0, 0, 0, 0.1, 0, 0.1]
+    with pytest.raises(LyraSimError, match="1 to 9"):
+        chain_to(10)
+
+
+def test_a_stage_can_go_on_from_an_earlier_one_than_the_last(scenes: Path, tmp_path: Path) -> None:
+    """Show that a branch starts from the end of the stage that it names: its weights then, not the last ones."""
+    first = replace(STAGE, name="first", steps=1)
+    second, branch = (replace(first, name=name, steps=0, after="first") for name in ("second", "branch"))
+    training = Training(
+        TINY, [first, replace(second, steps=1), branch], SceneDataset(scenes), tmp_path, seed=1
+    )
+    training.run_all()
+    end = torch.load(tmp_path / "end_first.pt", weights_only=True)["decoder"]
+    later = torch.load(tmp_path / "end_second.pt", weights_only=True)["decoder"]
+    now = training.decoder.state_dict()
+    assert all(torch.equal(now[name], value) for name, value in end.items())
+    assert not all(torch.equal(now[name], value) for name, value in later.items())
+
+
+def test_published_data_gives_the_same_batch_as_prepared_scenes(scenes: Path, tmp_path: Path) -> None:
+    """Show that the layout's reader gives latents, poses and depth of what was written, forwards and backwards."""
+    scene = SceneArrays.of(scenes / "00000")
+    clips = {}
+    for view in range(VIEWS):
+        cameras = Cameras(np.array(scene.c2w[view]), np.array(scene.intrinsics[view]), HEIGHT, WIDTH)
+        depth = np.kron(np.float32(scene.depth[view]), np.ones((1, 4, 4), np.float32))
+        latents = np.float32(scene.latents[view]).swapaxes(0, 1)
+        clip = Clip(f"path {view}", cameras, np.array(scene.rgb[view]), depth, latents=latents)
+        # View 0 of the layout moves to the left, which is the fixture's second path.
+        clips |= {1 - view: clip, 7 - view: replace(reversed_clip(clip), latents=latents)}
+    write_scene(tmp_path, "a", clips, lambda rgb: np.zeros(0))
+    stage = replace(STAGE, size=(HEIGHT, WIDTH), frames=FRAMES, views=(2, 2), same_targets=True, targets=3)
+    source = PublishedSource(tmp_path, None, TINY)  # type: ignore[arg-type]
+    batch = source.draw(stage, 0, 0)
+    prepared = draw_static(scene, stage, np.random.default_rng(0))
+    order = [int(batch.latents[0, 0, 0, 0, 0] != np.float32(scene.latents[0, 0, 0, 0, 0]))]
+    expected = make_batch(scene, np.array([order[0], 1 - order[0]]), [(0, 0)])
+    torch.testing.assert_close(batch.latents, expected.latents)
+    torch.testing.assert_close(batch.c2w, expected.c2w, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(batch.depth, expected.depth, rtol=2e-3, atol=0)
+    assert batch.target_rgb.shape == prepared.target_rgb.shape == (6, HEIGHT, WIDTH, 3)
+    moving = source.draw(replace(stage, dynamic=True, targets=4), 0, 1)
+    assert moving.target_rgb.shape[0] == 4
+    assert 0 <= (moving.target_time or -1) < FRAMES
+    with pytest.raises(LyraSimError, match="wants 17"):
+        source.draw(replace(stage, frames=17), 0, 0)
+
+
+def test_a_dynamic_decoder_trains_on_one_target_time(scenes: Path, tmp_path: Path) -> None:
+    """Show that the time of the frames to render reaches the network: other times, other Gaussians."""
+    config = replace(
+        TINY, use_time_embedding=True, time_embedding=True, time_embedding_vae=False, cache_branch=False
+    )
+    batch = read_batch(scenes / "00000", np.array([0, 1]), [(0, 3)])
+    decoder = LyraDecoder(config)
+    with torch.no_grad():
+        decoder.patch_time_embed_tgt.proj.weight.normal_()
+        early, late = (run_decoder(decoder, config, replace(batch, target_time=time)) for time in (0.0, 8.0))
+    assert not torch.allclose(early, late)

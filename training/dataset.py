@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from lyra_sim.errors import LyraSimError
+from training.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,55 @@ class Batch:
     """Their poses, relative like `c2w`, (R, 4, 4)."""
     target_intrinsics: torch.Tensor
     """(R, 4)."""
+    target_time: float | None = None
+    """Time of the frames to render [frames of the clip]; None where nothing moves."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Return a copy with every tensor on a device."""
+        moved = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        return replace(self, **moved)
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def draw(self, stage: Stage, seed: int, step: int) -> Batch:
+        """Return the batch of a step; it depends on stage, seed and step alone."""
+        ...
+
+    def refresh(self) -> None:
+        """Look for new scenes."""
+        ...
+
+
+@dataclass(frozen=True)
+class SceneArrays:
+    """Hold V views of T frames of one scene; arrays may be memory-mapped."""
+
+    rgb: np.ndarray
+    """sRGB, (V, T, H, W, 3) uint8."""
+    depth: np.ndarray
+    """True z-depth [m] at output cells, 0 where unknown, (V, T, H/cell, W/cell)."""
+    latents: np.ndarray
+    """Raw tokenizer latents, (V, t, C, h, w)."""
+    cache_depth: np.ndarray
+    """Warped conditioning depth [m] at output cells, holes filled, (V, T, H/cell, W/cell)."""
+    cache_mask: np.ndarray
+    """Where it is real rather than filled, same shape."""
+    c2w: np.ndarray
+    """Poses, OpenCV axes, (V, T, 4, 4)."""
+    intrinsics: np.ndarray
+    """fx, fy, cx, cy [px], (V, T, 4)."""
+
+    @classmethod
+    def of(cls, folder: Path) -> SceneArrays:
+        """Map the arrays of a prepared scene folder."""
+        names = ("rgb", "depth", "latents", "cache_depth", "cache_mask", "c2w", "intrinsics")
+        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
 
 class SceneDataset:
@@ -61,58 +112,91 @@ class SceneDataset:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def batch(
-        self, seed: int, step: int, *, views: tuple[int, int], targets: int, cache_noise: float = 0.0
-    ) -> Batch:
-        """Return the batch of a step: a random scene, `views` (least, most) input views, `targets` frames.
+    def draw(self, stage: Stage, seed: int, step: int) -> Batch:
+        """Return the batch of a step: a random scene, some of its views as input, frames of any view to render.
 
-        `cache_noise` is the standard deviation of one log-scale error per scene on the cache's depth.
+        Raises:
+            LyraSimError: The stage is for moving scenes, which these are not.
         """
+        if stage.dynamic:
+            raise LyraSimError(f"stage {stage.name} is for moving scenes; {self._folder} holds static worlds")
         rng = np.random.default_rng([seed, step])
-        scene = self.scenes[rng.integers(len(self.scenes))]
-        names = json.loads((scene / "scene.json").read_text())["trajectories"]
-        count = min(int(rng.integers(views[0], views[1] + 1)), len(names))
-        order = rng.permutation(len(names))[:count]
-        frames = np.load(scene / "rgb.npy", mmap_mode="r").shape[1]
-        wanted = [(int(rng.integers(len(names))), int(rng.integers(frames))) for _ in range(targets)]
-        error = float(np.exp(cache_noise * rng.standard_normal()))
-        return read_batch(scene, order, wanted, cache_scale=error)
+        scene = SceneArrays.of(self.scenes[rng.integers(len(self.scenes))])
+        return draw_static(scene, stage, rng)
+
+
+def draw_static(scene: SceneArrays, stage: Stage, rng: np.random.Generator) -> Batch:
+    """Choose input views, frames to render and the error of the cache, and return the batch."""
+    views, frames = scene.rgb.shape[:2]
+    count = min(int(rng.integers(stage.views[0], stage.views[1] + 1)), views)
+    order = rng.permutation(views)[:count]
+    targets = max(stage.targets, 1)
+    if stage.same_targets:
+        chosen = target_frames(frames, targets, late=stage.late_targets, rng=rng)
+        wanted = [(int(view), frame) for view in order for frame in chosen]
+    else:
+        wanted = [(int(rng.integers(views)), int(rng.integers(frames))) for _ in range(targets)]
+    error = float(np.exp(stage.cache_noise * rng.standard_normal()))
+    return make_batch(scene, order, wanted, cache_scale=error)
+
+
+def target_frames(frames: int, count: int, *, late: bool, rng: np.random.Generator) -> list[int]:
+    """Draw frames to render without replacement, later ones more often (exp(3 p), p in 0..1) where asked."""
+    weights = np.exp(3 * np.linspace(0, 1, frames)) if late else np.ones(frames)
+    return sorted(rng.choice(frames, min(count, frames), replace=False, p=weights / weights.sum()).tolist())
 
 
 def read_batch(
-    scene: Path, views: np.ndarray, targets: list[tuple[int, int]], *, cache_scale: float = 1.0
+    folder: Path, views: np.ndarray, targets: Sequence[tuple[int, int]], *, cache_scale: float = 1.0
 ) -> Batch:
-    """Read the given views of a scene as input and the (view, frame) pairs as frames to render."""
+    """Read the given views of a prepared scene as input and the (view, frame) pairs as frames to render."""
+    return make_batch(SceneArrays.of(folder), views, targets, cache_scale=cache_scale)
 
-    def load(name: str) -> np.ndarray:
-        return np.load(scene / f"{name}.npy", mmap_mode="r")
 
-    def flat(name: str) -> torch.Tensor:
-        array = np.ascontiguousarray(load(name)[views]).astype(np.float32)
-        return torch.from_numpy(array).flatten(0, 1)[None]
+def make_batch(
+    scene: SceneArrays,
+    views: np.ndarray,
+    targets: Sequence[tuple[int, int]],
+    *,
+    cache_scale: float = 1.0,
+    target_time: float | None = None,
+) -> Batch:
+    """Return the given views of a scene as input and the (view, frame) pairs as frames to render.
 
-    c2w = load("c2w")
+    Args:
+        scene: The scene.
+        views: Indices of the input views, in the decoder's order.
+        targets: View and frame of every frame to render.
+        cache_scale: Factor put on the cache's depth.
+        target_time: Time of the frames to render [frames], of a moving scene.
+    """
+
+    def flat(array: np.ndarray) -> torch.Tensor:
+        picked = np.ascontiguousarray(array[views]).astype(np.float32)
+        return torch.from_numpy(picked).flatten(0, 1)[None]
+
     # The first frame of every clip is the conditioning camera, so any view gives the same origin.
-    origin = np.linalg.inv(c2w[views[0], 0])
-    cache_depth = flat("cache_depth") * cache_scale
-    rgb = flat("rgb").permute(0, 1, 4, 2, 3) / 255
+    origin = np.linalg.inv(scene.c2w[views[0], 0])
+    cache_depth = flat(scene.cache_depth) * cache_scale
+    rgb = flat(scene.rgb).permute(0, 1, 4, 2, 3) / 255
     cell = rgb.shape[-1] // cache_depth.shape[-1]
     picked = tuple(np.array(targets).T)
 
-    def pick(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(load(name)[picked]).astype(np.float32))
+    def pick(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array[picked]).astype(np.float32))
 
     return Batch(
         views=len(views),
-        latents=flat("latents"),
-        c2w=torch.from_numpy((origin @ c2w[views]).astype(np.float32)).flatten(0, 1)[None],
-        intrinsics=flat("intrinsics"),
+        latents=flat(scene.latents),
+        c2w=torch.from_numpy((origin @ scene.c2w[views]).astype(np.float32)).flatten(0, 1)[None],
+        intrinsics=flat(scene.intrinsics),
         cache_depth=cache_depth,
-        cache_mask=flat("cache_mask"),
-        depth=flat("depth"),
+        cache_mask=flat(scene.cache_mask),
+        depth=flat(scene.depth),
         colour=F.avg_pool2d(rgb[0], cell)[None],
-        target_rgb=pick("rgb") / 255,
-        target_depth=pick("depth"),
-        target_c2w=torch.from_numpy((origin @ c2w[picked]).astype(np.float32)),
-        target_intrinsics=pick("intrinsics"),
+        target_rgb=pick(scene.rgb) / 255,
+        target_depth=pick(scene.depth),
+        target_c2w=torch.from_numpy((origin @ scene.c2w[picked]).astype(np.float32)),
+        target_intrinsics=pick(scene.intrinsics),
+        target_time=target_time,
     )

@@ -1,8 +1,9 @@
 """Train a decoder stage by stage: `python -m training.distill --scenes DIR --out RUN`.
 
-The run folder explains itself: `run.json` (configuration, stages, environment), `log.jsonl` (a line per report),
-`checkpoint.pt` (everything needed to go on). Running the command again goes on where it stopped; what a step sees
-depends on the seed and the step alone, so on one machine the resumed run equals the uninterrupted one.
+`accelerate launch -m training.distill ...` does the same on several processes or GPUs. The run folder explains itself:
+`run.json` (configuration, stages, environment), `log.jsonl` (a line per report), `checkpoint.pt` (everything needed to
+go on), `end_<stage>.pt` (the end of every stage). Running the command again goes on where it stopped; what a step sees
+depends on the seed, the step and the process alone, so on one machine the resumed run equals the uninterrupted one.
 """
 
 from __future__ import annotations
@@ -16,16 +17,29 @@ import platform
 import subprocess
 import time
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import Accelerator
+from torch import nn
 
-from generator.decoder import DecoderConfig, LyraDecoder, build_inputs
+from generator.decoder import DecoderConfig, DecoderInputs, LyraDecoder, build_inputs
+from generator.decoder.latents import plucker_latents, time_latents
+from generator.decoder.time_maps import normalised_times
+from generator.tokenizer import CosmosTokenizer, load_tokenizer
+from generator.weights import mini
 from lyra_sim.errors import LyraSimError
-from training.dataset import Batch, SceneDataset
+from training.dataset import Batch, SceneDataset, Source
+from training.filmed import PublishedSource, WorldSource
 from training.objective import objective
-from training.stage import Stage, load_stage
+from training.perceptual import load_lpips
+from training.stage import Stage, chain_to, load_stage
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 MINI = DecoderConfig(
     embed_dim=192,
@@ -48,60 +62,118 @@ log = logging.getLogger(__name__)
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then cosine to a twentieth of the peak."""
+    """Return the learning rate of a step: linear warm-up, then the stage's schedule."""
     warm = min(1.0, (step + 1) / stage.warmup)
     cosine = 0.525 + 0.475 * math.cos(math.pi * min(step / stage.steps, 1.0))
-    return stage.learning_rate * warm * cosine
+    return stage.learning_rate * warm * (cosine if stage.schedule == "cosine" else 1.0)
 
 
-def run_decoder(decoder: LyraDecoder, batch: Batch) -> torch.Tensor:
-    """Return the unpruned Gaussians (1, N, 14) of a batch."""
-    cell = decoder.config.cell
-    height, width = batch.cache_depth.shape[-2] * cell, batch.cache_depth.shape[-1] * cell
-    branch = decoder.config.cache_branch
-    inputs = build_inputs(
-        decoder.config,
+def decoder_inputs(config: DecoderConfig, batch: Batch, tokenizer: CosmosTokenizer | None) -> DecoderInputs:
+    """Return what the decoder takes of a batch; rays and times go through the tokenizer where it wants them so.
+
+    Rays are float32: a decoder that is trained here has no reason for the published ones.
+    """
+    cell = config.cell
+    size = batch.cache_depth.shape[-2] * cell, batch.cache_depth.shape[-1] * cell
+
+    def encode(video: torch.Tensor) -> torch.Tensor:
+        assert tokenizer is not None
+        with torch.no_grad():
+            return tokenizer.encode(video.transpose(1, 2)).transpose(1, 2)
+
+    plucker = times = None
+    if config.plucker_embedding_vae:
+        plucker = plucker_latents(config, batch.c2w, batch.intrinsics, size, views=batch.views, encode=encode)
+    if config.use_time_embedding:
+        frames = torch.arange(batch.c2w.shape[1] // batch.views, device=batch.c2w.device)[None].float()
+        target = torch.full_like(frames[:, :1], batch.target_time or 0.0)
+        parts = normalised_times(frames, target)
+        times = torch.cat([time_latents(config, part, size, encode=encode) for part in parts], dim=1)
+    return build_inputs(
+        config,
         batch.latents,
         batch.c2w,
         batch.intrinsics,
-        (height, width),
+        size,
         views=batch.views,
-        cache_depth=batch.cache_depth if branch else None,
-        cache_mask=batch.cache_mask if branch else None,
+        plucker=plucker,
+        times=times,
+        cache_depth=batch.cache_depth if config.cache_branch else None,
+        cache_mask=batch.cache_mask if config.cache_branch else None,
     )
-    return decoder(inputs)
+
+
+def run_decoder(
+    decoder: nn.Module, config: DecoderConfig, batch: Batch, tokenizer: CosmosTokenizer | None = None
+) -> torch.Tensor:
+    """Return the unpruned Gaussians (1, N, 14) of a batch."""
+    return decoder(decoder_inputs(config, batch, tokenizer))
 
 
 class Training:
     """Hold the network, its optimiser and the place in the stages."""
 
     def __init__(
-        self, config: DecoderConfig, stages: list[Stage], scenes: SceneDataset, run: Path, *, seed: int
+        self,
+        config: DecoderConfig,
+        stages: list[Stage],
+        source: Source,
+        run: Path,
+        *,
+        seed: int,
+        tokenizer: CosmosTokenizer | None = None,
+        accelerator: Accelerator | None = None,
+        writer: SummaryWriter | None = None,
     ) -> None:
+        """Make a fresh network; `resume` goes on with an earlier one.
+
+        Args:
+            config: The decoder.
+            stages: What to run, in order.
+            source: Where batches come from.
+            run: Folder of the run.
+            seed: Decides weights and batches.
+            tokenizer: Encodes rays and times, for decoders that take them so.
+            accelerator: Devices, processes and precision; one process on the CPU when left out.
+            writer: Receives the curves for TensorBoard too.
+        """
         torch.manual_seed(seed)
-        self.decoder = LyraDecoder(config)
-        start_from_cache(self.decoder)
-        self.stages, self.scenes, self.run, self.seed = stages, scenes, run, seed
-        self.optimizer = torch.optim.AdamW(
-            self.decoder.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2
-        )
+        self.accelerator = accelerator or Accelerator(cpu=True)
+        self.config, self.stages, self.source, self.run, self.seed = config, stages, source, run, seed
+        self.tokenizer, self.writer = tokenizer, writer
+        self.perceptual = load_lpips(self.accelerator.device)
+        decoder = LyraDecoder(config)
+        start_from_cache(decoder)
+        optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
+        self.model, self.optimizer = self.accelerator.prepare(decoder, optimizer)
         self.stage_index = self.step = self.total_steps = 0
         self.seconds = 0.0
+
+    @property
+    def decoder(self) -> LyraDecoder:
+        """The network without what accelerate wraps around it."""
+        return self.accelerator.unwrap_model(self.model)
 
     def resume(self) -> None:
         """Go on from the checkpoint of the run folder, if there is one."""
         path = self.run / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
-        self.decoder.load_state_dict(state["decoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        state = self._load(path)
         self.stage_index, self.step, self.total_steps = state["stage"], state["step"], state["total_steps"]
         self.seconds = state["seconds"]
         log.info("resumed at stage %d, step %d", self.stage_index, self.step)
 
-    def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+    def _load(self, path: Path) -> dict[str, Any]:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        self.decoder.load_state_dict(state["decoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return state
+
+    def save(self, name: str = "checkpoint") -> None:
+        """Write a checkpoint, whole or not at all; one process does it for all."""
+        if not self.accelerator.is_main_process:
+            return
         state = {
             "decoder": self.decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -110,14 +182,19 @@ class Training:
             "total_steps": self.total_steps,
             "seconds": self.seconds,
         }
-        temporary = self.run / ".checkpoint.part"
+        temporary = self.run / f".{name}.part"
         torch.save(state, temporary)
-        os.replace(temporary, self.run / "checkpoint.pt")
+        os.replace(temporary, self.run / f"{name}.pt")
 
     def run_all(self) -> None:
-        """Run the stages that are left."""
+        """Run the stages that are left; each goes on from the stage that it names, or from the one before."""
         while self.stage_index < len(self.stages):
-            self.run_stage(self.stages[self.stage_index])
+            stage = self.stages[self.stage_index]
+            before = self.stages[self.stage_index - 1].name if self.stage_index else None
+            if self.step == 0 and stage.after and stage.after != before:
+                self._load(self.run / f"end_{stage.after}.pt")
+            self.run_stage(stage)
+            self.save(f"end_{stage.name}")
             self.stage_index, self.step = self.stage_index + 1, 0
             self.save()
 
@@ -135,35 +212,51 @@ class Training:
                 each = (time.monotonic() - began) / (self.step - first)
                 self.report(stage, recent, each)
             if self.step % CHECKPOINT_EVERY == 0:
-                self.scenes.refresh()
+                self.source.refresh()
                 self.save()
 
     def train_step(self, stage: Stage) -> dict[str, float]:
-        """Do one optimiser step and return its loss terms."""
+        """Do one optimiser step over the stage's samples and return the means of their loss terms."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, self.step)
-        seed = self.seed + self.stage_index
-        batch = self.scenes.batch(
-            seed, self.step, views=stage.views, targets=max(stage.targets, 1), cache_noise=stage.cache_noise
+        self.optimizer.zero_grad(set_to_none=True)
+        processes, rows = self.accelerator.num_processes, []
+        for sample in range(stage.samples):
+            # Every sample of every process is a step of its own to the source, so that none is seen twice.
+            number = (self.step * stage.samples + sample) * processes + self.accelerator.process_index
+            last = sample == stage.samples - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                rows.append(self._backward(stage, number))
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+    def _backward(self, stage: Stage, number: int) -> dict[str, float]:
+        """Add the gradient of one sample and return its loss terms."""
+        batch = self.source.draw(stage, self.seed + self.stage_index, number).to(self.accelerator.device)
+        with self.accelerator.autocast():
+            gaussians = run_decoder(self.model, self.config, batch, self.tokenizer)
+        loss, terms = objective(
+            gaussians.float(), batch, stage, cell=self.config.cell, seed=number, perceptual=self.perceptual
         )
-        gaussians = run_decoder(self.decoder, batch)
-        loss, terms = objective(gaussians, batch, stage, cell=self.decoder.config.cell, seed=self.step)
         if not torch.isfinite(loss):
             raise LyraSimError(
                 f"loss is {loss.item()} at stage {stage.name}, step {self.step}; lower the learning rate"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
-        self.optimizer.step()
+        self.accelerator.backward(loss / stage.samples)
         return terms | {"loss": loss.item()}
 
     def report(self, stage: Stage, recent: deque[dict[str, float]], each: float) -> None:
         """Log the means of the last terms, and the time left of the stage."""
+        if not self.accelerator.is_main_process:
+            return
         means = {name: sum(r[name] for r in recent) / len(recent) for name in recent[-1]}
         record = {"stage": stage.name, "step": self.step, "s_per_step": round(each, 3)} | means
         with (self.run / "log.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
+        if self.writer is not None:
+            for name, value in means.items():
+                self.writer.add_scalar(f"{stage.name}/{name}", value, self.step)
         text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         left = each * (stage.steps - self.step) / 60
         log.info(
@@ -196,30 +289,96 @@ def environment() -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Train the mini decoder, or go on with it."""
+def make_source(args: argparse.Namespace, config: DecoderConfig, tokenizer: CosmosTokenizer) -> Source:
+    """Return the data of the command line: prepared scenes, the published layout, or worlds filmed on the way."""
+    if args.worlds:
+        return WorldSource(tokenizer, config)
+    if args.published:
+        return PublishedSource(args.published, tokenizer, config)
+    return SceneDataset(args.scenes)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scenes", type=Path, required=True)
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--scenes", type=Path, help="prepared scenes (training.scenes, training.prepare)")
+    data.add_argument("--published", type=Path, help="data in the published layout (lyra-sim sdg)")
+    data.add_argument("--worlds", action="store_true", help="film a new world for every step")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--stages", nargs="+", default=list(MINI_STAGES))
-    parser.add_argument("--config", type=Path, help="decoder configuration, JSON; default the mini one")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--stages", nargs="+", default=list(MINI_STAGES), help="files of training/stages")
+    which.add_argument("--stage", type=int, help="a published stage, 1 to 9, after those that lead to it")
+    parser.add_argument(
+        "--config", type=Path, help="decoder configuration, JSON; default that of the stages' size"
+    )
+    parser.add_argument("--tokenizer", type=Path, default=mini.TOKENIZER, help="card of the tokenizer")
     parser.add_argument("--seed", type=int, default=42)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = DecoderConfig.from_json(args.config.read_text()) if args.config else MINI
-    stages = [load_stage(name) for name in args.stages]
+    parser.add_argument(
+        "--precision", choices=("no", "bf16"), default="no", help="bf16: half precision where safe"
+    )
+    parser.add_argument(
+        "--gradient-checkpointing", action="store_true", help="less memory, a third more time"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write curves to the run folder (lyra-sim[train])"
+    )
+    return parser.parse_args()
+
+
+def make_config(args: argparse.Namespace) -> DecoderConfig:
+    """Return the decoder's configuration: the file's, the published one for published stages, else the mini one."""
+    if args.config:
+        return DecoderConfig.from_json(args.config.read_text())
+    return DecoderConfig.published(dynamic=args.stage in (8, 9)) if args.stage else MINI
+
+
+def main() -> None:
+    """Train the decoder, or go on with it."""
+    args = parse_arguments()
+    accelerator = Accelerator(mixed_precision=args.precision)
+    level = logging.INFO if accelerator.is_main_process else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
+    config = make_config(args)
+    stages = chain_to(args.stage) if args.stage else [load_stage(name) for name in args.stages]
+    tokenizer, card = load_tokenizer(args.tokenizer)
+    tokenizer.to(accelerator.device)
     args.out.mkdir(parents=True, exist_ok=True)
     facts = {
         "config": config.to_dict(),
         "stages": [asdict(s) for s in stages],
         "seed": args.seed,
+        "tokenizer_sha256": card["sha256"],
+        "processes": accelerator.num_processes,
+        "precision": args.precision,
     } | environment()
-    (args.out / "run.json").write_text(json.dumps(facts, indent=1))
-    training = Training(config, stages, SceneDataset(args.scenes), args.out, seed=args.seed)
+    if accelerator.is_main_process:
+        (args.out / "run.json").write_text(json.dumps(facts, indent=1))
+    training = Training(
+        config,
+        stages,
+        make_source(args, config, tokenizer),
+        args.out,
+        seed=args.seed,
+        tokenizer=tokenizer,
+        accelerator=accelerator,
+        writer=open_tensorboard(args.out) if args.tensorboard and accelerator.is_main_process else None,
+    )
+    training.decoder.gradient_checkpointing = args.gradient_checkpointing
+    log.info("perceptual term: %s", training.perceptual.about)
     training.resume()
     training.run_all()
+
+
+def open_tensorboard(run: Path) -> SummaryWriter:
+    """Return a writer of curves; raises LyraSimError when the package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise LyraSimError("--tensorboard needs the package tensorboard; install lyra-sim[train]") from error
+    return SummaryWriter(str(run / "tensorboard"))
 
 
 if __name__ == "__main__":

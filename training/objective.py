@@ -12,6 +12,7 @@ from generator.decoder.rays import ray_length_per_depth
 from generator.render import rasterize
 from training import losses
 from training.dataset import Batch
+from training.perceptual import SSIM_IN_ITS_PLACE, PerceptualTerm
 from training.stage import LossWeights, Stage
 
 FOOTPRINT = 0.6
@@ -21,12 +22,29 @@ OPAQUE, REPEATED, HIDDEN = 0.95, 0.6, 0.03
 
 
 def objective(
-    gaussians: torch.Tensor, batch: Batch, stage: Stage, *, cell: int, seed: int
+    gaussians: torch.Tensor,
+    batch: Batch,
+    stage: Stage,
+    *,
+    cell: int,
+    seed: int,
+    perceptual: PerceptualTerm | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Return the weighted loss of unpruned Gaussians (1, N, 14) and its terms by name."""
+    """Return the weighted loss of unpruned Gaussians (1, N, 14) and its terms by name.
+
+    Args:
+        gaussians: Activated Gaussians, (1, N, 14).
+        batch: What they are compared with.
+        stage: Weights, pruning and frames to render.
+        cell: Pixels per output cell along an axis.
+        seed: Decides the random share of the kept Gaussians.
+        perceptual: The term of the weight `lpips`; `SSIM_IN_ITS_PLACE` when left out.
+    """
     terms = direct_terms(gaussians, batch, stage.weights, cell=cell)
     if stage.targets:
-        terms |= rendered_terms(gaussians, batch, stage, seed=seed)
+        terms |= rendered_terms(
+            gaussians, batch, stage, seed=seed, perceptual=perceptual or SSIM_IN_ITS_PLACE
+        )
     weights = asdict(stage.weights)
     total = torch.stack([weights[name] * value for name, value in terms.items() if weights[name]]).sum()
     return total, {name: value.item() for name, value in terms.items()}
@@ -62,10 +80,10 @@ def direct_terms(
 
 
 def rendered_terms(
-    gaussians: torch.Tensor, batch: Batch, stage: Stage, *, seed: int
+    gaussians: torch.Tensor, batch: Batch, stage: Stage, *, seed: int, perceptual: PerceptualTerm
 ) -> dict[str, torch.Tensor]:
     """Prune, render the target frames and compare colour and depth (paper section 3.3)."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device=gaussians.device).manual_seed(seed)
     kept = prune(gaussians, stage.prune_ratio, random_share=stage.random_share, generator=generator)[0]
     height, width = batch.target_rgb.shape[1:3]
     views = rasterize(
@@ -83,17 +101,20 @@ def rendered_terms(
     terms["mse"] = F.mse_loss(views.rgb, batch.target_rgb)
     if weights.ssim:
         terms["ssim"] = losses.ssim_loss(views.rgb.permute(0, 3, 1, 2), batch.target_rgb.permute(0, 3, 1, 2))
+    if weights.lpips:
+        pair = (views.rgb.permute(0, 3, 1, 2), batch.target_rgb.permute(0, 3, 1, 2))
+        terms["lpips"] = perceptual(*pair)
     if weights.depth or weights.metric_depth:
         depth = _at_cells(views.depth, batch.target_depth.shape[-1])
         if weights.depth:
-            terms["depth"] = losses.depth_loss(depth, batch.target_depth)
+            terms["depth"] = losses.depth_loss(depth, batch.target_depth, official=weights.official)
         if weights.metric_depth:
             terms["metric_depth"] = losses.log_depth_loss(depth, batch.target_depth)
     if weights.coverage:
         seen = F.interpolate((batch.target_depth[:, None] > 0).float(), size=(height, width))[:, 0]
         terms["coverage"] = ((1 - views.alpha) * seen).mean()
     if weights.opacity:
-        terms["opacity"] = losses.opacity_loss(kept[:, 3])
+        terms["opacity"] = losses.opacity_loss(kept[:, 3], official=weights.official)
     return terms
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lyra_sim.errors import LyraSimError
 
@@ -20,8 +21,12 @@ class LossWeights:
     """Scale-and-shift-invariant depth of rendered frames (Lyra's form, median mended)."""
     metric_depth: float = 0.0
     """Log depth of rendered frames."""
+    lpips: float = 0.0
+    """LPIPS with VGG16 of rendered frames; where its network is missing, 1 - SSIM with the same weight, said aloud."""
     opacity: float = 0.0
     """Mean opacity of the Gaussians that survive pruning."""
+    official: bool = False
+    """Whether depth and opacity take their official forms, which `training.losses` calls faulty and why."""
     coverage: float = 0.0
     """1 - alpha of rendered frames where something is to be seen, so that no background shines through."""
     distance: float = 0.0
@@ -42,14 +47,32 @@ class Stage:
     """Name of the stage, in the run folder and on the card."""
     steps: int
     """Optimiser steps."""
+    after: str | None = None
+    """Stage whose end it starts from; None takes the stage before it in the run, or fresh weights."""
     learning_rate: float = 1e-3
-    """Peak learning rate; linear warm-up, then cosine to a twentieth."""
+    """Peak learning rate, after a linear warm-up."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate goes on: to a twentieth along a cosine, or not at all."""
     warmup: int = 100
     """Warm-up steps."""
+    size: tuple[int, int] = (176, 320)
+    """Height and width of the frames [px], where the data can be brought to a size."""
+    frames: int = 17
+    """Frames per input view, 8k + 1, where the data can be cut."""
+    samples: int = 1
+    """Scenes per step and process; their gradients are averaged."""
+    stored_latents: bool = True
+    """Whether latents come from the data; else frames are encoded on the way."""
     views: tuple[int, int] = (1, 2)
     """Least and most input views per step."""
     targets: int = 0
-    """Frames rendered per step."""
+    """Frames rendered per step; of a moving scene, views rendered at the one target time."""
+    same_targets: bool = False
+    """Whether every input view is rendered at the same `targets` frames (Lyra), else at frames of any view."""
+    late_targets: bool = False
+    """Whether later target frames are drawn more often, by exp(3 p) for the place p in 0..1 of the clip."""
+    dynamic: bool = False
+    """Whether the scene moves: one target time, rendered from all views that the data has, also those backwards."""
     prune_ratio: float = 0.0
     """Share of the Gaussians dropped before rendering."""
     random_share: float = 0.0
@@ -58,6 +81,22 @@ class Stage:
     """Standard deviation of the log-scale error put on the cache's depth, as an estimator would make it."""
     weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the loss terms."""
+
+
+def chain_to(number: int) -> list[Stage]:
+    """Return the published stages that lead to one of them, in order: 7 and 8 both go on from 6.
+
+    Raises:
+        LyraSimError: There is no such stage.
+    """
+    if not 1 <= number <= 9:
+        raise LyraSimError(f"--stage {number}: the published stages are 1 to 9")
+    chain: list[Stage] = []
+    name: str | None = f"lyra_{number}"
+    while name is not None:
+        chain.insert(0, load_stage(name))
+        name = chain[0].after
+    return chain
 
 
 def load_stage(name: str) -> Stage:
