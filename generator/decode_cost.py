@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKLCosmos
+from torch import nn
 
 from generator.cameras import Cameras
 from generator.decoder import DecoderConfig, LyraDecoder
@@ -94,6 +95,8 @@ def encoder_cost(
 ) -> Cost:
     """Return what encoding one clip of three channels takes."""
     with torch.device("meta"):
-        network = accelerate_cpu(AutoencoderKLCosmos.from_config(tokenizer.network.config)).to(dtype)
+        network = accelerate_cpu(AutoencoderKLCosmos.from_config(tokenizer.network.config))
+        # Diffusers' own `to` warns about modules to keep in float32, of which this network has none.
+        nn.Module.to(network, dtype=dtype)
         clip = torch.empty(1, 3, frames, *image_size, dtype=dtype)
     return dry_run(lambda: network.encode(clip))

@@ -8,51 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from latent_scenes import COLUMNS, FRAMES, PATHS, ROWS, SIZE, rewrite, smooth_latent, write_folder
 from safetensors.torch import save_file
 
 from generator.decoder import DecoderConfig, validate
 from generator.decoder.latent_folder import read_latent_folder, stems
-from generator.trajectories import trajectory_w2c
 from lyra_sim.errors import LyraSimError
 
 CONFIG = DecoderConfig.published()
-FRAMES, ROWS, COLUMNS = 17, 4, 6
-SIZE = (ROWS * 8, COLUMNS * 8)
-PATHS = {"0": "left", "1": "right", "2": "up", "3": "zoom_out", "4": "zoom_in", "5": "clockwise"}
 MEAN_STD = (torch.full((16, 3), 0.25), torch.full((16, 3), 2.0))
-
-
-def smooth_latent(seed: int = 0, *, frames: int = 3) -> torch.Tensor:
-    """Return a latent (C, t, h, w) whose frames resemble each other, as those of a video do."""
-    generator = torch.Generator().manual_seed(seed)
-    still = torch.randn(16, 1, ROWS, COLUMNS, generator=generator)
-    return still + 0.2 * torch.randn(16, frames, ROWS, COLUMNS, generator=generator)
-
-
-def write_folder(root: Path, *, views: tuple[str, ...] = tuple(PATHS), suffix: str = ".pkl") -> Path:
-    """Write a scene in the published layout, at a tiny size, and return its folder."""
-    for view in views:
-        for kind in ("latent", "pose", "intrinsics"):
-            (root / view / kind).mkdir(parents=True)
-        latent = smooth_latent(int(view))[None]
-        if suffix == ".pkl":
-            torch.save(latent.numpy(), root / view / "latent" / "scene.pkl")
-        else:
-            save_file({"latent": latent}, root / view / "latent" / "scene.safetensors")
-        c2w = np.linalg.inv(trajectory_w2c(PATHS[view], frames=FRAMES, distance=0.25))
-        inds = np.arange(FRAMES)
-        np.savez(root / view / "pose" / "scene.npz", data=c2w.astype(np.float32), inds=inds)
-        rows = np.tile(np.array([40.0, 40.0, COLUMNS * 4, ROWS * 4], np.float32), (FRAMES, 1))
-        np.savez(root / view / "intrinsics" / "scene.npz", data=rows, inds=inds)
-    return root
-
-
-def rewrite(path: Path, change) -> None:  # type: ignore[no-untyped-def]
-    """Apply `change` to the `data` of an npz file."""
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    data = change(arrays["data"].copy())
-    np.savez(path, data=data, inds=np.arange(len(data)))
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])

@@ -33,9 +33,12 @@ TOKENIZER = {
 """Arguments of a tiny tokenizer with the published arrangement of levels."""
 
 
-def write_deepspeed(path: Path) -> dict[str, torch.Tensor]:
+def write_deepspeed(path: Path, configuration: dict[str, Any] = DECODER) -> dict[str, torch.Tensor]:
     """Write a DeepSpeed model-states file, bf16 under `module` with a trainer's belongings beside it."""
-    state = LyraDecoder(DecoderConfig.from_dict(DECODER)).to(torch.bfloat16).state_dict()
+    state = LyraDecoder(DecoderConfig.from_dict(configuration)).to(torch.bfloat16).state_dict()
+    for value in state.values():
+        # A trained decoder's branches are not the zeros that they start from.
+        value.copy_(value if value.any() else 0.1 * torch.randn(value.shape))
     extras = {
         "buffer_names": [],
         "optimizer": None,
@@ -50,14 +53,15 @@ def write_deepspeed(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def write_native_tokenizer(path: Path) -> dict[str, torch.Tensor]:
+def write_native_tokenizer(path: Path, configuration: dict[str, Any] = TOKENIZER) -> dict[str, torch.Tensor]:
     """Write `model.pt` under the native names, with its wavelet buffers, and `mean_std.pt` beside it."""
-    state = AutoencoderKLCosmos(**TOKENIZER).to(torch.bfloat16).state_dict()
+    channels = configuration["latent_channels"]
+    state = AutoencoderKLCosmos(**configuration).to(torch.bfloat16).state_dict()
     native = {native_name(name): value for name, value in state.items()}
     native["encoder.patcher3d.wavelets"] = torch.ones(2)
     native["decoder.unpatcher3d._arange"] = torch.arange(2)
     torch.save(native, path)
-    statistics = torch.arange(2 * 4 * 20, dtype=torch.float32).view(2, 4 * 20) + 1
+    statistics = torch.arange(2 * channels * 20, dtype=torch.float32).view(2, channels * 20) + 1
     torch.save((statistics[0], statistics[1]), path.parent / "mean_std.pt")
     return state
 
