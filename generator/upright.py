@@ -9,7 +9,7 @@ import torch
 
 from generator.cache.unproject import unproject
 from generator.teachers.conditioning import Picture
-from lyra_sim.collider.floor import find_floor
+from lyra_sim.collider.floor import Floor, find_floor
 from lyra_sim.errors import LyraSimError
 from lyra_sim.transform import rotation_between
 
@@ -17,8 +17,12 @@ LEVEL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """Turns OpenCV axes of a level camera into a world with y ahead and z up."""
 MAX_TILT = 40.0
 """Largest tilt [degrees] of the camera that a floor is believed at; robots' cameras look down a good deal."""
-_TOLERANCE = 0.006
-"""Distance from the floor within which points lie on it, over the size of the scene."""
+_TOLERANCE = 0.02
+"""Distance from the floor within which points lie on it, over the median depth."""
+_BELOW = 0.06
+"""Depth under the floor, over the median depth, at which hardly a point that faces up may lie."""
+_LEAST_SHARE = 0.02
+"""Least share of the picture that must face up for a floor to be looked for."""
 _LOWEST = 1.0
 """Percentile of height that counts as the floor where none is seen."""
 
@@ -49,11 +53,10 @@ def stand_up(picture: Picture, *, camera_height: float | None = None) -> Upright
     Raises:
         LyraSimError: `camera_height` is given and no floor is seen.
     """
-    points = _points(picture) @ LEVEL.T
-    size = float(np.linalg.norm(np.subtract(*np.percentile(points, [95, 5], axis=0))))
-    floor = find_floor(points, tolerance=_TOLERANCE * max(size, 1e-6), max_tilt=MAX_TILT)
-    if floor is None or floor.height >= 0:
-        return _level(points, camera_height)
+    points = _points(picture)
+    floor = _floor(points)
+    if floor is None:
+        return _level(points.reshape(-1, 3), camera_height)
     tilt = float(np.degrees(np.arccos(np.clip(floor.normal[2], -1, 1))))
     scale = 1.0 if camera_height is None else camera_height / -floor.height
     # Errors of depth are shared by neighbours, so the scatter is not divided by the number of points.
@@ -92,8 +95,56 @@ def _level(points: np.ndarray, camera_height: float | None) -> Upright:
     return Upright(pose, 1.0, report, message)
 
 
+def _floor(points: np.ndarray) -> Floor | None:
+    """Return the floor among the points (H, W, 3) of a level camera's world, below the camera; None without one.
+
+    Only points whose surface faces up take part: the foot of a wall would tilt the plane.
+    """
+    flat = points.reshape(-1, 3)
+    # A median depth of 1 makes every tolerance a share.
+    unit = float(np.median(flat[:, 1]))
+    facing = _normals(points)[..., 2].ravel() > np.cos(np.radians(MAX_TILT))
+    candidates = flat[facing & (flat[:, 2] < 0)] / unit
+    if len(candidates) < _LEAST_SHARE * len(flat):
+        return None
+    floor = find_floor(candidates, tolerance=_TOLERANCE, max_tilt=MAX_TILT)
+    if (
+        floor is None
+        or floor.height >= 0
+        or (candidates @ floor.normal < floor.height - _BELOW).mean() > 0.05
+    ):
+        return None
+    return _refined(floor, candidates, len(flat), unit)
+
+
+def _refined(floor: Floor, candidates: np.ndarray, total: int, unit: float) -> Floor:
+    """Fit the plane again to the points about it, far ones counting less as their depth is less sure."""
+    normal, height, reach = floor.normal, floor.height, _TOLERANCE
+    for _ in range(6):
+        near = candidates[np.abs(candidates @ normal - height) < reach]
+        weights = 1 / near[:, 1] ** 2
+        centre = weights @ near / weights.sum()
+        _, vectors = np.linalg.eigh((weights[:, None] * (near - centre)).T @ (near - centre))
+        normal = vectors[:, 0] * np.sign(vectors[2, 0])
+        height = float(normal @ centre)
+        scatter = 1.4826 * float(np.median(np.abs(near @ normal - height)))
+        reach = float(np.clip(3 * scatter, 1e-3, _TOLERANCE))
+    return Floor(normal, height * unit, scatter / 1.4826 * unit, len(near) / total)
+
+
+def _normals(points: np.ndarray) -> np.ndarray:
+    """Return unit normals of a map of points towards the camera at the origin, (H, W, 3); 0 along the border."""
+    normals = np.zeros_like(points)
+    across = points[2:-2, 4:] - points[2:-2, :-4]
+    down = points[4:, 2:-2] - points[:-4, 2:-2]
+    inner = np.cross(across, down)
+    inner *= -np.sign((inner * points[2:-2, 2:-2]).sum(axis=-1, keepdims=True))
+    normals[2:-2, 2:-2] = inner / np.maximum(np.linalg.norm(inner, axis=-1, keepdims=True), 1e-12)
+    return normals
+
+
 def _points(picture: Picture) -> np.ndarray:
-    """Return the picture's points in its camera's frame, (N, 3) float64."""
+    """Return the picture's points in the world of a level camera at the origin, (H, W, 3) float64."""
     depth = torch.from_numpy(picture.require_depth())
     points = unproject(depth, torch.from_numpy(picture.intrinsics).float())
-    return points.reshape(-1, 3).numpy().astype(np.float64)
+    return points.numpy().astype(np.float64) @ LEVEL.T

@@ -34,9 +34,7 @@ def room_depth(
     pitch: float = 0.0,
 ) -> np.ndarray:
     """Return z-depth [m] of a floor and a wall seen by a camera that looks down by `pitch` degrees."""
-    x, y = np.meshgrid(
-        (np.arange(width) + 0.5 - width / 2) / focal, (np.arange(height) + 0.5 - height / 2) / focal
-    )
+    y = np.broadcast_to((np.arange(height)[:, None] + 0.5 - height / 2) / focal, (height, width))
     cos, sin = np.cos(np.radians(pitch)), np.sin(np.radians(pitch))
     down, ahead = cos * y + sin, cos - sin * y
     with np.errstate(divide="ignore"):
