@@ -9,6 +9,7 @@ import numpy as np
 from generator.depth import load_estimator
 from generator.own_path import read_own_path
 from generator.pictures import PictureFiles, estimate_depth, load_picture
+from generator.pictures.lens import usual_lens
 from generator.request import Request, Run
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
@@ -48,14 +49,13 @@ def begin(run: Run, size: Size) -> Start:
         _require_no_picture_options(request, entry.name)
         with run.clock.stage("world"):
             return Start(entry, _understand(run), np.eye(4))
-    if request.image is None:
+    if request.image is None and size.text_to_image is None:
         with run.clock.stage("world"):
             picture, c2w = _picture_of_prompt(run, size)
         run.report["world_frame"] = {"from": "procedural world"}
     else:
         with run.clock.stage("picture"):
-            run.progress.update("picture", 0.0, f"reading {request.image.name}")
-            picture = _picture_of_files(run, size)
+            picture = _picture_of_files(run, size) if request.image else _picture_of_sentence(run, size)
         upright = stand_up(picture, camera_height=request.camera_height)
         _tell(run, upright.message)
         picture, c2w = picture.scaled(upright.scale), upright.c2w
@@ -96,8 +96,7 @@ def _understand(run: Run) -> WorldSpec:
 
 def _picture_of_prompt(run: Run, size: Size) -> tuple[Picture, np.ndarray]:
     """Return the picture of a prompt with depth [m], and its camera's pose in the world [m]."""
-    if not run.request.prompt.strip():
-        raise LyraSimError("nothing to start from: give a PROMPT or --image")
+    _require_prompt(run.request)
     teacher = ProceduralTeacher.for_size(size, trajectories=())
     return teacher.photograph(_understand(run), seed=run.request.seed)
 
@@ -106,6 +105,7 @@ def _picture_of_files(run: Run, size: Size) -> Picture:
     """Return the picture of the request's files, with depth as measured or estimated."""
     request = run.request
     assert request.image is not None
+    run.progress.update("picture", 0.0, f"reading {request.image.name}")
 
     def note(sentence: str) -> None:
         _tell(run, sentence)
@@ -113,11 +113,32 @@ def _picture_of_files(run: Run, size: Size) -> Picture:
     files = PictureFiles(request.image, request.depth, request.depth_unit, request.intrinsics, request.fit)
     picture = load_picture(files, height=size.height, width=size.width, note=note)
     picture = replace(picture, prompt=request.prompt)
-    if picture.depth is not None:
-        return picture
-    name = request.estimator or size.depth
+    return picture if picture.depth is not None else _with_estimated_depth(run, size, picture)
+
+
+def _picture_of_sentence(run: Run, size: Size) -> Picture:
+    """Return the picture that the size's text-to-image model makes of the prompt, with estimated depth."""
+    from generator.text_to_image import imagine_picture
+
+    request = run.request
+    _require_prompt(request)
+    run.progress.update("picture", 0.0, f"imagining a picture ({size.text_to_image})")
+    made = imagine_picture(request.prompt, size=size, seed=request.seed)
+    source = {**made.source, "intrinsics_from": "assumed"}
+    lens = usual_lens(size.height, size.width)
+    picture = Picture(made.rgb, None, lens, source, metric=False, prompt=request.prompt)
+    return _with_estimated_depth(run, size, picture)
+
+
+def _with_estimated_depth(run: Run, size: Size, picture: Picture) -> Picture:
+    name = run.request.estimator or size.depth
     run.progress.update("picture", 0.3, f"estimating depth ({name})")
-    return estimate_depth(picture, load_estimator(name, size), note=note)
+    return estimate_depth(picture, load_estimator(name, size), note=lambda sentence: _tell(run, sentence))
+
+
+def _require_prompt(request: Request) -> None:
+    if not request.prompt.strip():
+        raise LyraSimError("nothing to start from: give a PROMPT or --image")
 
 
 def _require_no_picture_options(request: Request, teacher: str) -> None:
