@@ -140,6 +140,20 @@ def test_the_real_command_accepts_our_arguments():
     assert (args.prompt, args.seed, args.size) == ("--out of paper", 7, "mini")
     assert (args.no_collider, args.strict, args.progress) == (True, True, "json")
     assert str(args.out) == "/tmp/scene.usdz"
+    picture = GenRequest(
+        image="-a.png",
+        depth="d.png",
+        depth_unit="mm",
+        intrinsics="1,2,3,4",
+        squeeze=True,
+        camera_height=1.5,
+        teacher="warp",
+        movement=0.5,
+    )
+    args = build_parser().parse_args(picture.arguments("/tmp/scene.usdz"))
+    assert (str(args.image), str(args.depth), args.depth_unit) == ("-a.png", "d.png", "mm")
+    assert (args.intrinsics, args.squeeze, args.height_of_camera) == ("1,2,3,4", True, 1.5)
+    assert (args.teacher, args.movement, args.prompt) == ("warp", 0.5, "")
 
 
 def test_trajectories_are_those_of_the_generator():
@@ -165,6 +179,10 @@ def test_command_line_survives_the_shell(prompt):
         (GenRequest(), "Nothing to make"),
         (GenRequest(prompt=" \n"), "Nothing to make"),
         (GenRequest(image="a", video="b"), "both given"),
+        (GenRequest(prompt="x", depth="d.png"), "belong to a picture"),
+        (GenRequest(image="a", depth_unit="mm"), "no depth"),
+        (GenRequest(image="a", movement=0.0), "Movement 0.0"),
+        (GenRequest(image="a", depth="d.png", intrinsics="1,2,3,4"), None),
         (GenRequest(prompt="x", seed=-1), "Seed -1"),
         (GenRequest(prompt="x", trajectories=("loop",)), "'loop'"),
         (GenRequest(prompt="x"), None),

@@ -8,6 +8,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,7 +36,7 @@ TOKEN = "a-token-of-enough-length"
 WITH_IMAGE = json.dumps(
     {
         "version": "9",
-        "gen_options": ["--image"],
+        "gen_options": ["--image", "--depth", "--depth-unit", "--intrinsics", "--teacher", "--movement"],
         "sizes": {"mini": {"available": True, "why": ""}},
         "targets": [],
     }
@@ -324,6 +325,45 @@ def test_a_picture_reaches_the_child_under_a_name_of_ours(tmp_path, monkeypatch)
         assert not [name for name in view["files"] if "input" in name]
         assert api("POST", "/jobs", {"image": upload["id"]})[0] == 404
         assert api("POST", "/uploads", b"<svg/>", {"Content-Type": "image/svg+xml"})[0] == 415
+
+
+def test_depth_and_lens_travel_with_a_picture(tmp_path, monkeypatch):
+    """The client uploads picture and depth; the child gets both under names of ours, and the lens as it was given."""
+    monkeypatch.setenv("FAKE_DOCTOR", WITH_IMAGE)
+    depth = tmp_path / "depth.npy"
+    depth.write_bytes(b"any bytes")
+    request = {
+        "image": str(PICTURE),
+        "depth": str(depth),
+        "depth_unit": "mm",
+        "intrinsics": "500,500.5,320,240",
+    }
+    with served(tmp_path / "data") as api:
+        generate_remote(api.url, {**request, "teacher": "warp", "movement": 0.5}, out=tmp_path / "s.usdz")
+    scene = (tmp_path / "s.usdz").read_text()
+    assert re.search(r"--depth=[^ ]*/jobs/[0-9a-f]{32}/input-[0-9a-f]{8}\.npy", scene)
+    for word in ("--depth-unit=mm", "--intrinsics=500,500.5,320,240", "--teacher=warp", "--movement=0.5"):
+        assert word in scene
+    assert str(depth) not in scene
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"depth": "a" * 32},
+        {"intrinsics": "500,500,320,240"},
+        {"camera_height": 1.5},
+        {"image": "a" * 32, "depth_unit": "mm"},
+        {"image": "a" * 32, "intrinsics": "/etc/passwd"},
+        {"image": "a" * 32, "intrinsics": "1,2,3,4 --out x"},
+        {"image": "a" * 32, "movement": 0},
+        {"image": "a" * 32, "teacher": "../x"},
+        {"image": "a" * 32, "depth": "/etc/passwd"},
+    ],
+)
+def test_picture_options_are_checked(api, fields):
+    """Depth and lens without a picture, paths in place of numbers, and other nonsense are refused at once."""
+    assert api("POST", "/jobs", {"prompt": "x", **fields})[0] == 422
 
 
 def test_what_lyra_sim_lacks_is_refused_with_the_reason(api):

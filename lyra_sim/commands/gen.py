@@ -229,9 +229,25 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         if isinstance(message, jobs.Progress):
             progress.relay(message.stage, message.fraction, message.message)
 
-    request = {"prompt": args.prompt, "seed": args.seed, "size": args.size, "target": args.target}
+    if args.cameras or args.depth_model:
+        raise LyraSimError(
+            "--cameras and --depth-model work on this machine only; leave them out with --server"
+        )
+    if args.intrinsics is not None and args.intrinsics.count(",") != 3:
+        raise LyraSimError("--intrinsics with --server must be the four numbers fx,fy,cx,cy, not a file")
+    request: dict[str, object] = {
+        "prompt": args.prompt,
+        "seed": args.seed,
+        "size": args.size,
+        "target": args.target,
+    }
     request |= {"collider": not args.no_collider, "labels": not args.no_labels, "proxy": not args.no_proxy}
     request |= {"strict": args.strict, "trajectories": list(args.trajectories)}
+    request |= {name: str(path) for name in ("image", "depth") if (path := getattr(args, name))}
+    given = {"depth_unit": args.depth_unit, "intrinsics": args.intrinsics, "teacher": args.teacher}
+    given["camera_height"] = args.height_of_camera
+    request |= {name: value for name, value in given.items() if value is not None}
+    request |= {"movement": args.movement, "squeeze": args.squeeze}
     token = os.environ.get("LYRA_SIM_TOKEN")
     result = generate_remote(args.server, request, out=args.out, token=token, on_message=show)
     fields = {

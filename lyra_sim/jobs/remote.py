@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import JobError, UnreachableError
 from .messages import Failure, Message, Progress, Result, as_record
+from .request import INPUTS
 from .server_api import Server
 
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -32,7 +33,7 @@ def generate_remote(
 
     Args:
         url: Address of the server.
-        request: Fields of the job as its OpenAPI page lists them; `image` and `video` are local paths here.
+        request: Fields of the job as its OpenAPI page lists them; `image`, `depth` and `video` are local paths here.
         out: Where to put the scene; its picture goes beside it.
         token: The server's bearer token.
         on_message: Receives every message; paths in them are of this machine.
@@ -110,7 +111,7 @@ def _follow(
 ) -> Result | Failure:
     """Submit a job, pass its progress on, and return its end, downloaded."""
     body = dict(request)
-    for name in ("image", "video"):
+    for name in INPUTS:
         if body.get(name):
             body[name] = server.upload(str(body[name]))
     job = str(server.call("/jobs", method="POST", json_body=body)["id"])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 TRAJECTORIES = ("left", "right", "up", "zoom_out", "zoom_in", "clockwise")
 """Camera paths of the decoder, in its order."""
+INPUTS = ("image", "depth", "video")
+"""Fields of a request that name files; a server gets them as uploads."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,20 @@ class GenRequest:
     """Path of a picture to start from."""
     video: str | None = None
     """Path of a video to start from."""
+    depth: str | None = None
+    """Path of the picture's depth map."""
+    depth_unit: str | None = None
+    """`mm` or `m`; None means what is usual for the kind of file."""
+    intrinsics: str | None = None
+    """The picture's fx,fy,cx,cy [px]."""
+    squeeze: bool = False
+    """Whether the picture is squeezed into the shape of the frames instead of cropped."""
+    camera_height: float | None = None
+    """True height of the picture's camera above the floor [m]."""
+    teacher: str | None = None
+    """Name of the teacher; None means lyra-sim's own choice."""
+    movement: float = 1.0
+    """Factor on the movement of the cameras."""
     seed: int = 0
     """Same input and seed, same scene."""
     size: str = "auto"
@@ -43,6 +59,12 @@ class GenRequest:
             return 'Nothing to make: write a prompt such as "warehouse aisle", or choose a picture'
         if self.image and self.video:
             return "A picture and a video are both given: choose one"
+        if not self.image and (self.depth or self.intrinsics or self.camera_height is not None):
+            return "Depth, lens and camera height belong to a picture: choose one"
+        if self.depth_unit and not self.depth:
+            return "The unit of the depth is given, but no depth"
+        if not 0 < self.movement < 1000:
+            return f"Movement {self.movement}: must be a positive number"
         if not 0 <= self.seed < 2**63:
             return f"Seed {self.seed}: must be 0 or more and below 2^63"
         if unknown := [name for name in self.trajectories if name not in TRAJECTORIES]:
@@ -55,6 +77,19 @@ class GenRequest:
             yield "--image", self.image
         if self.video:
             yield "--video", self.video
+        for option, value in (
+            ("--depth", self.depth),
+            ("--depth-unit", self.depth_unit),
+            ("--intrinsics", self.intrinsics),
+            ("--height-of-camera", self.camera_height),
+            ("--teacher", self.teacher),
+        ):
+            if value is not None:
+                yield option, str(value)
+        if self.movement != 1.0:
+            yield "--movement", str(self.movement)
+        if self.squeeze:
+            yield "--squeeze", None
         if self.seed:
             yield "--seed", str(self.seed)
         if self.size != "auto":

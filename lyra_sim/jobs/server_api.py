@@ -26,6 +26,11 @@ UPLOAD_TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
+    ".webp": "image/webp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".exr": "image/x-exr",
+    ".npy": "application/x-npy",
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
@@ -106,7 +111,7 @@ class Server:
         return Capabilities.from_json(json.dumps(self.call("/capabilities")))
 
     def upload(self, path: str) -> str:
-        """Send a picture or a video and return its upload id."""
+        """Send a picture, a depth map or a video and return its upload id."""
         kind = UPLOAD_TYPES.get(Path(path).suffix.lower())
         if kind is None:
             raise JobError(f"{path}: not a kind of file that a server takes ({', '.join(UPLOAD_TYPES)})")

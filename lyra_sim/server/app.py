@@ -19,6 +19,7 @@ from starlette.routing import Match
 
 from lyra_sim import __version__
 from lyra_sim.jobs import Capabilities, JobError
+from lyra_sim.jobs.request import INPUTS
 from lyra_sim.server.config import ServerConfig
 from lyra_sim.server.guard import OPEN_PATHS, Guard
 from lyra_sim.server.schema import Health, JobRequest, JobView, Problem, Upload
@@ -150,11 +151,11 @@ class Service:
         return {**facts, "max_upload_bytes": self._config.max_upload_bytes}
 
     async def upload(self, request: Request) -> Upload:
-        """Take a picture or a video as the plain body of the request; name its id in a job within an hour."""
+        """Take a picture, its depth or a video as the plain body; name its id in a job within an hour."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in SUFFIXES:
             raise HTTPException(415, f"Content-Type {kind!r}: send one of {', '.join(SUFFIXES)}")
-        option = f"--{'image' if kind.startswith('image/') else 'video'}"
+        option = "--video" if kind.startswith("video/") else "--image"
         if why := (await self._ask()).lacks_option(option):
             raise HTTPException(409, why)
         name, size = await self._uploads.save(request.stream(), suffix=SUFFIXES[kind])
@@ -170,7 +171,7 @@ class Service:
 
     def _queue(self, fields: dict[str, Any]) -> JobView:
         def with_inputs(job: str) -> dict[str, Any]:
-            for name in ("image", "video"):
+            for name in INPUTS:
                 if fields[name] is not None:
                     fields[name] = self._uploads.take(fields[name], self._worker.folder(job))
                     if fields[name] is None:

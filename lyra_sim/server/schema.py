@@ -10,6 +10,8 @@ from lyra_sim.jobs import GenRequest
 from lyra_sim.server.store import Job, JobState
 
 UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+_NUMBER = r"[0-9]{1,8}(\.[0-9]{0,12})?"
+Intrinsics = Annotated[str, StringConstraints(pattern=rf"^({_NUMBER},){{3}}{_NUMBER}$")]
 Trajectory = Literal["left", "right", "up", "zoom_out", "zoom_in", "clockwise"]
 
 
@@ -20,11 +22,20 @@ _NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
 
 
 def _one_input(schema: dict[str, Any]) -> None:
-    """Say in the schema what `GenRequest.problem` checks: a prompt or one uploaded input."""
+    """Say in the schema what `GenRequest.problem` checks: a prompt or one uploaded input, and what belongs to it."""
     given: dict[str, Any] = {name: {"properties": {name: {"type": "string"}}} for name in ("image", "video")}
     wanted = [{"required": [name], **rule} for name, rule in given.items()]
     schema["anyOf"] = [{"required": ["prompt"], "properties": {"prompt": {"pattern": r"\S"}}}, *wanted]
     schema["not"] = {"allOf": wanted}
+    for name, other in (
+        ("depth", "image"),
+        ("intrinsics", "image"),
+        ("camera_height", "image"),
+        ("depth_unit", "depth"),
+    ):
+        there = {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+        needed = {"required": [other], "properties": {other: {"type": "string"}}}
+        schema.setdefault("allOf", []).append({"if": there, "then": needed})
     schema["examples"] = [{"prompt": "warehouse aisle", "seed": 7, "size": "mini"}]
 
 
@@ -36,6 +47,17 @@ class JobRequest(BaseModel):
     prompt: str = Field(default="", max_length=10_000, pattern=_NO_CONTROL, description="What to make")
     image: UploadId | None = Field(default=None, description="Id of an uploaded picture")
     video: UploadId | None = Field(default=None, description="Id of an uploaded video")
+    depth: UploadId | None = Field(default=None, description="Id of the picture's uploaded depth map")
+    depth_unit: Literal["mm", "m"] | None = Field(default=None, description="Unit of the depth map")
+    intrinsics: Intrinsics | None = Field(default=None, description="The picture's fx,fy,cx,cy [px]")
+    squeeze: bool = Field(
+        default=False, description="Squeeze the picture into the frames instead of cropping"
+    )
+    camera_height: float | None = Field(
+        default=None, gt=0, lt=1000, description="Of the picture's camera [m]"
+    )
+    teacher: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
+    movement: float = Field(default=1.0, gt=0, lt=1000, description="Factor on the movement of the cameras")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Same input and seed, same scene")
     size: Literal["mini", "full", "auto"] = "auto"
     trajectories: list[Trajectory] = Field(default=[], max_length=6, description="Empty: lyra-sim's choice")

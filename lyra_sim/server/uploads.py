@@ -1,4 +1,4 @@
-"""Pictures and videos that clients send; the server alone names the files."""
+"""Pictures, depth maps and videos that clients send; the server alone names the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_PENDING = 16
 MAX_AGE_S = 3600.0
 """Seconds that an upload waits for a job."""
 
-SUFFIXES = {kind: suffix for suffix, kind in UPLOAD_TYPES.items() if suffix != ".jpeg"}
+SUFFIXES = {kind: suffix for suffix, kind in UPLOAD_TYPES.items() if suffix not in (".jpeg", ".tiff")}
 
 
 class Uploads:

@@ -25,6 +25,7 @@ from lyra_sim.jobs import (
     as_record,
     query_capabilities,
 )
+from lyra_sim.jobs.request import INPUTS
 from lyra_sim.server.config import ServerConfig
 from lyra_sim.server.store import ACTIVE, Job, JobState, JobStore
 
@@ -158,7 +159,7 @@ class Worker:
         folder = self.folder(job.id)
         folder.mkdir(parents=True, exist_ok=True)
         fields = dict(job.request)
-        for name in ("image", "video"):
+        for name in INPUTS:
             if fields.get(name):
                 fields[name] = str(folder / str(fields[name]))
         fields["trajectories"] = tuple(fields.get("trajectories") or ())  # type: ignore[arg-type]
