@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lyra_sim.atomic import atomic_path, disk_error
 from lyra_sim.batch.engines import Engine
 from lyra_sim.batch.expand import Plan
 from lyra_sim.batch.folder import JOURNAL, SPEC, BatchFolder
-from lyra_sim.batch.journal import Journal
+from lyra_sim.batch.journal import Journal, parse
 from lyra_sim.batch.manifest import write_manifest
 from lyra_sim.batch.page import write_page
 from lyra_sim.batch.scenes import PlannedScene
@@ -127,6 +127,9 @@ class _Driver:
             if waiting:
                 self._make(deque(waiting))
         except KeyboardInterrupt:
+            # It may have come between a scene's last step and our note of it; the journal knows.
+            failed, events = self.state.failed, parse(self.journal.path.read_bytes())[0]
+            self.state = replace(recover(self.plan, self.folder, events), failed=failed)
             stopped = LyraSimError(
                 f"interrupted with {self._count()}; run the same command again to go on", exit_code=130
             )

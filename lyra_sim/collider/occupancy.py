@@ -18,7 +18,7 @@ MAX_CELLS = 64_000_000
 _ON_FLOOR = 0.15
 """Height [m] within which a splat or a piece of collider counts as showing the floor."""
 _SPLAT_REACH = 0.25
-"""Distance [m] from a splat on the floor within which the floor counts as seen."""
+"""Half the width [m] of gaps between splats on the floor in which the floor counts as seen."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def occupancy_grid(
     body = _mark(in_way, low, resolution, (rows, columns))
     floor = _mark(points[np.abs(z) <= robot.step], low, resolution, (rows, columns))
     if seen is not None:
-        floor &= _near_floor_splats(seen, low, resolution, (rows, columns))
+        floor &= _shown_floor(seen, low, resolution, (rows, columns))
     cells = np.where(body, OCCUPIED, np.where(floor, FREE, UNKNOWN)).astype(np.uint8)
     return OccupancyGrid(cells, resolution, (float(low[0]), float(low[1])))
 
@@ -186,12 +186,15 @@ def _mark(points: np.ndarray, low: np.ndarray, resolution: float, shape: tuple[i
     return marked
 
 
-def _near_floor_splats(
-    seen: np.ndarray, low: np.ndarray, resolution: float, shape: tuple[int, int]
-) -> np.ndarray:
+def _shown_floor(seen: np.ndarray, low: np.ndarray, resolution: float, shape: tuple[int, int]) -> np.ndarray:
+    """Return the cells that splats on the floor show, gaps between them closed, (rows, columns) bool."""
     from scipy.ndimage import distance_transform_edt
 
     shown = _mark(seen[np.abs(seen[:, 2]) < _ON_FLOOR], low, resolution, shape)
     if not shown.any():
         return shown
-    return distance_transform_edt(~shown) * resolution <= _SPLAT_REACH
+    # Grown and shrunk again: so gaps close, but nothing grows past a wall.
+    margin = 1 + int(_SPLAT_REACH / resolution)
+    grown = distance_transform_edt(~np.pad(shown, margin)) * resolution <= _SPLAT_REACH
+    closed = distance_transform_edt(grown) * resolution > _SPLAT_REACH
+    return closed[margin:-margin, margin:-margin] | shown
