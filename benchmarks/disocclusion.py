@@ -23,6 +23,7 @@ from skimage.metrics import structural_similarity
 from generator.cameras import Cameras, relative_to_first
 from generator.sizes import MINI
 from generator.teachers.conditioning import Picture
+from generator.teachers.gen3c.composite import composite
 from generator.teachers.gen3c.teacher import Gen3CTeacher
 from generator.teachers.picture_paths import PlannedPath
 from generator.teachers.procedural import ProceduralTeacher
@@ -33,7 +34,7 @@ from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import KINDS, parse_prompt
 from training.card import machine
 
-METHODS = ("grey", "warp", "warp, tokenized", "mini", "truth, tokenized")
+METHODS = ("grey", "warp", "warp, tokenized", "mini", "mini, as sampled", "truth, tokenized")
 
 
 class Score:
@@ -100,7 +101,8 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: int, stride: 
             "grey": np.full_like(clip.rgb, 128),
             "warp": shown.rgb,
             "warp, tokenized": tokenized(tokenizer, shown.rgb),
-            "mini": imagined,
+            "mini": composite(imagined, views),
+            "mini, as sampled": imagined,
             "truth, tokenized": tokenized(tokenizer, clip.rgb),
         }
         for name, frames in videos.items():

@@ -43,7 +43,7 @@ def freeze(
         out: Where to write.
         note: What else the card should say.
         metrics: What was measured with these weights (JSON types).
-        sampling: Steps and guidance that the teacher is used with.
+        sampling: Steps and guidance that the teacher is used with, and whether the warp is put back.
     """
     facts = json.loads((run / "run.json").read_text())
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
@@ -76,12 +76,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=mini.FOLDER)
     parser.add_argument("--steps", type=int, default=12, help="sampling steps of the teacher")
     parser.add_argument("--guidance", type=float, default=0.0, help="guidance of the teacher")
+    parser.add_argument(
+        "--composited", action=argparse.BooleanOptionalAction, default=True, help="put the warp back"
+    )
     parser.add_argument("--metrics", type=Path, help="JSON of the benchmark that measured these weights")
     parser.add_argument("--note", default="", help="what else the card should say")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     metrics = json.loads(args.metrics.read_text()) if args.metrics else None
-    sampling = {"steps": args.steps, "guidance": args.guidance} if args.name == "teacher" else None
+    sampling = None
+    if args.name == "teacher":
+        sampling = {"steps": args.steps, "guidance": args.guidance, "composited": args.composited}
     card = freeze(args.name, args.run, args.out, note=args.note, metrics=metrics, sampling=sampling)
     log.info("wrote %s, %s", args.out / card["file"], card["sha256"][:12])
 
