@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from generator.cameras import Cameras
+from generator.frusta import draw_frusta
+from generator.preview import depth_picture
 from generator.teachers.teacher import Clip, TeacherVideo
 from lyra_sim.files.ply import write_ply
 from lyra_sim.gaussians import Gaussians
@@ -29,7 +31,10 @@ class Kept:
 
 
 def write_keep(folder: Path, kept: Kept) -> None:
-    """Write `report.json`, `transforms.json`, `images/`, `depth/` and `gaussians.ply` into an empty folder."""
+    """Write `report.json`, `transforms.json`, `images/`, `depth/` and `gaussians.ply` into an empty folder.
+
+    `cameras.png` shows where the cameras stood, `conditioning_depth.png` the depth of the first frame.
+    """
     (folder / "images").mkdir()
     (folder / "depth").mkdir()
     clips = [(clip, "input") for clip in kept.video.clips]
@@ -49,6 +54,15 @@ def write_keep(folder: Path, kept: Kept) -> None:
     (folder / "transforms.json").write_text(json.dumps(transforms, indent=1))
     (folder / "report.json").write_text(json.dumps(kept.report, indent=1))
     write_ply(folder / "gaussians.ply", kept.gaussians)
+    draw_frusta(kept.video).save(folder / "cameras.png")
+    _draw_depth(kept.video.clips[0]).save(folder / "conditioning_depth.png")
+
+
+def _draw_depth(clip: Clip) -> Image.Image:
+    """Return the first frame above its depth, pale near and dark far."""
+    rgb, depth = clip.rgb[0], clip.depth[0]
+    near, far = (float(v) for v in np.percentile(depth[depth > 0], [1, 99]))
+    return Image.fromarray(np.concatenate([rgb, depth_picture(depth, near, max(far, near * 1.001))]))
 
 
 def _write_clip(folder: Path, clip: Clip, split: str) -> list[dict[str, Any]]:

@@ -17,11 +17,13 @@ _DEPTH_COLOURS = np.array(
 _MARGIN, _HEADER = 8, 44
 
 
-def contact_sheet(gaussians: Gaussians, cameras: Cameras, names: list[str], *, title: str) -> bytes:
+def contact_sheet(
+    gaussians: Gaussians, cameras: Cameras, names: list[str], *, title: str, unit: str = "m"
+) -> bytes:
     """Render one column per camera, colour above depth, and return a PNG.
 
     Depth runs from pale (near) to dark (far) over the 1st to 99th percentile of all views; the title line gives
-    the range in metres.
+    the range in `unit`.
     """
     views = render_views(
         gaussians, cameras.c2w, cameras.intrinsics, height=cameras.height, width=cameras.width
@@ -33,13 +35,13 @@ def contact_sheet(gaussians: Gaussians, cameras: Cameras, names: list[str], *, t
     size = (len(names) * (width + _MARGIN) + _MARGIN, _HEADER + 2 * (height + _MARGIN))
     sheet = Image.new("RGB", size, (24, 24, 28))
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN + 2, 10), f"{title}   depth {near:.1f} to {far:.1f} m", (230, 230, 230), _font(20))
+    draw.text(
+        (_MARGIN + 2, 10), f"{title}   depth {near:.1f} to {far:.1f} {unit}", (230, 230, 230), _font(20)
+    )
     for column, name in enumerate(names):
         x = _MARGIN + column * (width + _MARGIN)
         sheet.paste(Image.fromarray(rgb[column]), (x, _HEADER))
-        sheet.paste(
-            Image.fromarray(_depth_picture(depth[column], near, far)), (x, _HEADER + height + _MARGIN)
-        )
+        sheet.paste(Image.fromarray(depth_picture(depth[column], near, far)), (x, _HEADER + height + _MARGIN))
         draw.text(
             (x + 7, _HEADER + 5), name, (255, 255, 255), _font(15), stroke_width=2, stroke_fill=(0, 0, 0)
         )
@@ -56,7 +58,8 @@ def _range(depth: np.ndarray, alpha: np.ndarray) -> tuple[float, float]:
     return float(near), float(max(far, near + 1e-3))
 
 
-def _depth_picture(depth: np.ndarray, near: float, far: float) -> np.ndarray:
+def depth_picture(depth: np.ndarray, near: float, far: float) -> np.ndarray:
+    """Return depth (H, W) as colours from pale (`near`) to dark (`far`), uint8."""
     # Logarithmic, because relative depth is what the eye and the metric judge.
     position = np.log(np.clip(depth, near, far) / near) / np.log(far / near) * (len(_DEPTH_COLOURS) - 1)
     low = np.floor(position).astype(int).clip(0, len(_DEPTH_COLOURS) - 2)

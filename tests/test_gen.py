@@ -53,7 +53,8 @@ def test_everything_that_was_asked_for_is_there(made: Path) -> None:
     """Show that a run leaves scene, picture, PLY and the kept folder, and nothing else."""
     assert sorted(p.name for p in made.iterdir()) == ["keep", "scene.ply", "scene.png", "scene.usdz"]
     kept = sorted(p.name for p in (made / "keep").iterdir())
-    assert kept == ["depth", "gaussians.ply", "images", "report.json", "transforms.json"]
+    written = ["cameras.png", "conditioning_depth.png", "depth", "gaussians.ply", "images"]
+    assert kept == [*written, "report.json", "transforms.json"]
 
 
 def test_the_scene_is_ready_for_simulation(made: Path) -> None:
