@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 import webbrowser
@@ -83,20 +84,12 @@ def run(args: argparse.Namespace) -> int:
     from lyra_sim.viewer.live import live_view
 
     host, port = args.host or "127.0.0.1", PORT if args.port is None else args.port
-    with live_view(exhibit, host=host, port=port) as view:
+    with contextlib.suppress(KeyboardInterrupt), live_view(exhibit, host=host, port=port) as view:
         _say(f"lyra-sim view: {view.url} (Ctrl-C ends it)")
         if args.open:
             _open(view.url)
-        wait()
-    return 0
-
-
-def wait() -> None:
-    """Return when the user presses Ctrl-C."""
-    try:
         threading.Event().wait()
-    except KeyboardInterrupt:
-        return
+    return 0
 
 
 def _open(url: str) -> None:

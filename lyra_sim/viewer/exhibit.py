@@ -66,15 +66,21 @@ def open_exhibit(
     move = _turn(up_axis)
     frusta = read_cameras(cameras) if cameras is not None else None
     scene = load_scene(path)
-    total = len(scene.gaussians)
-    if max_gaussians is not None:
-        scene = replace(scene, gaussians=most_visible(scene.gaussians, max_gaussians))
     if frusta is None:
         frusta = from_provenance(scene.provenance)
     frusta = tuple(replace(f, c2w=_moved(f.c2w, move)) for f in frusta)
-    scene = move_scene(scene, move)
-    begin, distance = first_view(scene.gaussians, frusta)
-    shown = frusta[:: max(1, -(-len(frusta) // MOST_FRUSTA))]
+    return exhibit_of(move_scene(scene, move), path, cameras=frusta, max_gaussians=max_gaussians)
+
+
+def exhibit_of(
+    scene: Scene, path: Path, *, cameras: tuple[Frustum, ...] = (), max_gaussians: int | None = None
+) -> Exhibit:
+    """Prepare a scene in metres, Z up, for a viewer; `path` is what it is called and where it can be had."""
+    total = len(scene.gaussians)
+    if max_gaussians is not None:
+        scene = replace(scene, gaussians=most_visible(scene.gaussians, max_gaussians))
+    begin, distance = first_view(scene.gaussians, cameras)
+    shown = cameras[:: max(1, -(-len(cameras) // MOST_FRUSTA))]
     return Exhibit(path, scene, shown, begin, distance, total)
 
 

@@ -68,7 +68,7 @@ def page(exhibit: Exhibit) -> str:
         )
     meshes, blocks, notes = _meshes(exhibit)
     blocks["splats"] = spz_bytes(exhibit.scene.gaussians)
-    blocks["viewer"] = gzip.compress(_asset("viewer.js"), compresslevel=9, mtime=0)
+    blocks["viewer"] = gzip.compress(_asset("viewer.js"), compresslevel=6, mtime=0)
     parts = {
         "title": html.escape(title(exhibit)),
         "subtitle": html.escape(subtitle(exhibit)),
