@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from diffusers import AutoencoderKLCosmos
@@ -94,8 +96,14 @@ def encoder_cost(
     tokenizer: CosmosTokenizer, frames: int, image_size: tuple[int, int], dtype: torch.dtype
 ) -> Cost:
     """Return what encoding one clip of three channels takes."""
+    return _encoder_cost(json.dumps(dict(tokenizer.network.config), default=str), frames, image_size, dtype)
+
+
+@cache
+def _encoder_cost(configuration: str, frames: int, image_size: tuple[int, int], dtype: torch.dtype) -> Cost:
+    """Run an encoder of a configuration (JSON) without numbers, once."""
     with torch.device("meta"):
-        network = accelerate_cpu(AutoencoderKLCosmos.from_config(tokenizer.network.config))
+        network = accelerate_cpu(AutoencoderKLCosmos.from_config(json.loads(configuration)))
         # Diffusers' own `to` warns about modules to keep in float32, of which this network has none.
         nn.Module.to(network, dtype=dtype)
         clip = torch.empty(1, 3, frames, *image_size, dtype=dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -120,8 +121,9 @@ def decoder_seconds(config: DecoderConfig, work: Workload, speed: float, *, targ
     )
 
 
+@cache
 def product_speed(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the operations per second of a large matrix product, measured here and now."""
+    """Return the operations per second of a large matrix product, measured once per process."""
     side = 1024 if device.type == "cpu" else 8192
     matrix = torch.randn(side, side, device=device, dtype=dtype)
     best = float("inf")

@@ -9,6 +9,9 @@ from torch import Tensor
 VIEW_ORDER = ("5", "0", "1", "2", "3", "4")
 """Folders of the six trajectories in the order of the published demos: the spiral comes first."""
 
+PATH_NAMES = {"0": "left", "1": "right", "2": "up", "3": "zoom_out", "4": "zoom_in", "5": "clockwise"}
+"""Trajectories by the published folder names."""
+
 
 def crop_size(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
     """Return height and width of the largest centred region of `source` with the aspect of `target`."""

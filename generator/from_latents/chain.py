@@ -15,7 +15,7 @@ from generator.clock import StageClock
 from generator.decode_cost import DecodeCost
 from generator.decoder.latent_folder import LatentFolder, read_first_depth, read_latent_folder, scene_of
 from generator.from_latents.memory import allowance
-from generator.from_latents.outputs import describe, size_of, write
+from generator.from_latents.outputs import describe, size_of, write, write_index
 from generator.from_latents.request import DecodeRequest
 from generator.from_latents.surface import fuse
 from generator.from_latents.weights import load_pipeline
@@ -24,6 +24,7 @@ from generator.inputs import WarpedDepth, warp_conditioning
 from generator.sizes import MINI, full
 from generator.to_world import to_world
 from lyra_sim.collider.floaters import drop_floaters
+from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import Similarity
@@ -65,6 +66,8 @@ class Decoding:
             for time, gaussians in self._decoded(cost, limit):
                 for kind, path in self._finish(outputs, time, gaussians).items():
                     paths.setdefault(kind, []).append(path)
+            if len(self.request.times) > 1:
+                paths["sequence"] = [write_index(outputs, self.request)]
         return self._result(paths)
 
     def announce(self, cost: DecodeCost, limit: int | None) -> None:
@@ -161,6 +164,11 @@ class Decoding:
             )
             self.progress.note(upright.message)
             gaussians = drop_floaters(upright.working.gaussians(gaussians))
+            if not len(gaussians):
+                raise LyraSimError(
+                    f"{request.folder}: all {len(decoded):,} Gaussians are transparent, alone or gigantic; latents "
+                    "and weights do not seem to belong together"
+                )
             cameras = move_cameras(upright.working, self.cameras)
         collider, grow = None, Similarity(scale=upright.final)
         if request.collider:

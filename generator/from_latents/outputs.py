@@ -20,6 +20,7 @@ from lyra_sim import __version__
 from lyra_sim.atomic import atomic_path
 from lyra_sim.files.ply import write_ply
 from lyra_sim.scene import Scene
+from lyra_sim.usd.sequence import write_sequence
 from lyra_sim.usd.writer import write_usdz
 
 PACKAGES = ("torch", "diffusers", "numpy", "numba", "usd-core", "scikit-image")
@@ -30,17 +31,6 @@ def file_for(path: Path, time: float | None, times: tuple[float, ...]) -> Path:
     if time is None or len(times) < 2:
         return path
     return path.with_name(f"{path.stem}_t{time:03g}{path.suffix}")
-
-
-def outputs_of(request: DecodeRequest) -> list[Path]:
-    """Return every file that a request makes."""
-    paths = []
-    for time in request.times or (None,):
-        scene = file_for(request.out, time, request.times)
-        paths.append(scene)
-        paths += [scene.with_suffix(".png")] if request.preview else []
-        paths += [file_for(request.ply, time, request.times)] if request.ply else []
-    return paths
 
 
 def write(
@@ -65,10 +55,18 @@ def write(
         when = "" if time is None else f"   time {time:g}"
         title = f"{request.folder.name}   size {size}{when}   {len(scene.gaussians):,} Gaussians"
         outputs.enter_context(atomic_path(picture)).write_bytes(
-            preview(scene.gaussians, cameras, names, title=title)
+            preview(scene.gaussians, cameras, names, title=title, metric=bool(scene.provenance["metric"]))
         )
         paths["preview"] = str(picture.absolute())
     return paths
+
+
+def write_index(outputs: ExitStack, request: DecodeRequest) -> str:
+    """Write the stage that shows the scenes of all target times one after another; return its path."""
+    place = request.out.with_suffix(".usda")
+    scenes = [(time, file_for(request.out, time, request.times).name) for time in sorted(request.times)]
+    write_sequence(outputs.enter_context(atomic_path(place)), scenes)
+    return str(place.absolute())
 
 
 def describe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.cameras import Cameras
+from generator.decoder.frames import PATH_NAMES
 from generator.preview import contact_sheet
 from generator.render import render_views
 from lyra_sim.collider.fuse import fuse_depth
@@ -28,12 +29,18 @@ def fuse(gaussians: Gaussians, cameras: list[Cameras]) -> tuple[TriangleMesh, Co
     return fuse_depth(rendered.median_depth.numpy(), rendered.alpha.numpy(), views.c2w, views.intrinsics)
 
 
-def preview(gaussians: Gaussians, cameras: list[Cameras], names: tuple[str, ...], *, title: str) -> bytes:
+def preview(
+    gaussians: Gaussians, cameras: list[Cameras], names: tuple[str, ...], *, title: str, metric: bool
+) -> bytes:
     """Return a PNG of the first camera and of the ends of up to three paths."""
     wanted = [("start", cameras[0].select(slice(0, 1)))]
-    wanted += [(name, clip.select(slice(-1, None))) for name, clip in zip(names, cameras, strict=True)]
+    wanted += [
+        (f"{name} {PATH_NAMES.get(name, '')}".strip(), clip.select(slice(-1, None)))
+        for name, clip in zip(names, cameras, strict=True)
+    ]
     views = _joined([clip for _, clip in wanted[:4]], PREVIEW_WIDTH)
-    return contact_sheet(gaussians, views, [name for name, _ in wanted[:4]], title=title)
+    labels, unit = [name for name, _ in wanted[:4]], "m" if metric else "units"
+    return contact_sheet(gaussians, views, labels, title=title, unit=unit)
 
 
 def _spread(cameras: Cameras) -> Cameras:

@@ -76,9 +76,8 @@ def stand(
     if axis == "z" and not level and camera_height is None:
         scale = Similarity(scale=working)
         report["floor"] = "as the poses have it"
-        return Upright(
-            scale, 1 / working, False, report, "The poses' frame has z up; taken as it is, in its own unit"
-        )
+        message = "The poses' frame has z up: the scene keeps it, and its unit of length"
+        return Upright(scale, 1 / working, False, report, message)
     rotation = rotation_between(AXES[axis], np.array([0.0, 0.0, 1.0]))
     turned = Similarity(rotation, -working * rotation @ pose[:3, 3], working)
     points = turned.gaussians(gaussians)
@@ -112,6 +111,7 @@ def stand(
     message = (
         f"Floor found, tilted by {found.tilt_degrees:.1f} degrees: the first camera stands {height * final:.2f} "
         f"{unit} above it"
+        + ("" if camera_height is not None else " (--height-of-camera makes the scene metric)")
     )
     return Upright(turned.then(floor), final, camera_height is not None, report, message)
 
