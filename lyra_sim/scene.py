@@ -50,3 +50,5 @@ class Scene:
     """How the collider was made: `fused` (from splat depth), `world` (the exact mesh) or `file`."""
     instances: tuple[Mapping[str, object], ...] = ()
     """One table row per object that the generator knows, such as name and label (JSON types only)."""
+    pieces: tuple[TriangleMesh, ...] = ()
+    """Convex meshes that together stand for the collider; none unless asked for."""

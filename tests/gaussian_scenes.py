@@ -32,6 +32,15 @@ def square(*, side: float = 4.0) -> TriangleMesh:
     return TriangleMesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
 
 
+def step() -> TriangleMesh:
+    """Return a floor with an upright step across it, 0.5 m high."""
+    x = np.array([0, 2, 2, 4], np.float32)
+    z = np.array([0, 0, 0.5, 0.5], np.float32)
+    vertices = np.concatenate([np.stack([x, x * 0 + y, z], axis=1) for y in (0.0, 4.0)])
+    faces = [[i, i + 1, i + 5] for i in range(3)] + [[i, i + 5, i + 4] for i in range(3)]
+    return TriangleMesh(vertices.astype(np.float32), np.array(faces, np.int32))
+
+
 def small_scene(*, seed: int = 0, degree: int = 0, classes: tuple[str, ...] = ("floor", "rug")) -> Scene:
     mesh = square()
     label = np.arange(len(mesh.faces), dtype=np.int32) % len(classes)

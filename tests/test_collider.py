@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from gaussian_scenes import BOXES, random_gaussians, room_distance, room_views
 
 from lyra_sim.collider import (
@@ -18,6 +19,8 @@ from lyra_sim.collider import (
     fuse_depth,
     label_mesh,
 )
+from lyra_sim.collider.fuse import merge
+from lyra_sim.collider.pieces import convex_pieces
 from lyra_sim.collider.report import RayCaster
 from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
@@ -191,3 +194,27 @@ def test_floaters_go_and_surfaces_stay(views: DepthViews) -> None:
     assert found[:count].mean() < 0.01
     assert found[count:].mean() > 0.95
     assert len(drop_floaters(mixed)) == (~found).sum()
+
+
+def test_convex_pieces_cover_the_room(fused: tuple[TriangleMesh, ColliderReport]) -> None:
+    """Every piece is convex and closed, the floor's is exact, and the pieces reach at most 10 cm into free space."""
+    mesh, _ = fused
+    pieces = convex_pieces(mesh, most=96)
+    assert 2 < len(pieces.meshes) <= 96
+    assert pieces.worst_cm < 10.0
+    for piece in pieces.meshes:
+        solid = trimesh.Trimesh(piece.vertices, piece.faces)
+        assert solid.is_watertight
+        assert solid.volume > 0
+        planes = np.einsum("ij,ij->i", solid.face_normals, solid.triangles[:, 0])
+        assert (solid.vertices @ solid.face_normals.T - planes).max() < 2e-3
+    assert pieces.meshes[0].vertices[:, 2].max() == 0.0
+    joined = merge(*pieces.meshes)
+    centroids = mesh.vertices[mesh.faces].mean(axis=1)
+    inside = np.zeros(len(centroids), bool)
+    for piece in pieces.meshes:
+        solid = trimesh.Trimesh(piece.vertices, piece.faces)
+        planes = np.einsum("ij,ij->i", solid.face_normals, solid.triangles[:, 0])
+        inside |= (centroids @ solid.face_normals.T - planes).max(axis=1) < 0.02
+    assert inside.mean() > 0.99
+    assert len(joined.faces) < len(mesh.faces)

@@ -18,7 +18,9 @@ from gaussian_scenes import (
     room_views,
     small_scene,
     square,
+    step,
 )
+from pxr import Usd, UsdPhysics
 
 from lyra_sim.collider.manifold import split_vertices
 from lyra_sim.collider.viewpoints import choose_views
@@ -327,3 +329,30 @@ def test_half_precision_is_half_the_size_and_said(tmp_path: Path, capsys: pytest
     assert "ParticleField in float16" in capsys.readouterr().out
     rules = {f.rule for f in validate_file(tmp_path / "b.usdz").findings if f.severity == "error"}
     assert rules == {"GaussianSplatSchemaChecker"}
+
+
+def test_convex_pieces_on_request(tmp_path: Path) -> None:
+    """Pieces collide in place of the mesh, in slots that every such scene has, and pass every validator."""
+    paths = []
+    for name, mesh in (("a", square()), ("b", step())):
+        write_usdz(tmp_path / f"{name}.usdz", Scene(random_gaussians(), mesh, collider_kind="world"))
+        paths.append(tmp_path / f"{name}_pieces.usdz")
+        config = ConvertConfig(collider_approximation="pieces", labels="floor")
+        report = convert(tmp_path / f"{name}.usdz", paths[-1], config=config)
+        assert "convex pieces reach" in " ".join(report.notes)
+    stages = [Usd.Stage.Open(str(path)) for path in paths]
+    assert len({tuple(str(p.GetPath()) for p in stage.Traverse()) for stage in stages}) == 1
+    colliding = [
+        prim
+        for prim in stages[1].Traverse()
+        if prim.HasAPI(UsdPhysics.CollisionAPI)
+        and UsdPhysics.CollisionAPI(prim).GetCollisionEnabledAttr().Get()
+    ]
+    assert len(colliding) > 1
+    assert {UsdPhysics.MeshCollisionAPI(p).GetApproximationAttr().Get() for p in colliding} == {"convexHull"}
+    found = inspect_file(paths[1])
+    assert (found.collider_approximation, found.collider_faces) == ("pieces", len(step().faces))
+    assert run("validate", paths[1], "--strict") == 0
+    without = ConvertConfig(collider="none", collider_approximation="pieces", labels="none")
+    with pytest.raises(LyraSimError, match="no collider"):
+        convert(paths[1], tmp_path / "c.usdz", config=without)

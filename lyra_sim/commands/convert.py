@@ -80,7 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--collider-approx",
         default="none",
         metavar="TOKEN",
-        help="physics:approximation, such as convexDecomposition",
+        help="physics:approximation, such as convexDecomposition, or `pieces` for convex meshes made here (none)",
     )
     parser.add_argument(
         "--labels",

@@ -10,6 +10,8 @@ is one mesh, since Isaac Lab's terrain importer takes the first mesh of a file.
     /World                       Xform, default prim, variant set `proxy` (hidden, shown), for target `both`
                                  also variant set `splats` (isaac-6, isaac-5)
     /World/collider              Mesh, invisible, collision APIs
+    /World/pieces                Xform, only with `--collider-approx pieces`
+    /World/pieces/piece_000 ...  Mesh, invisible, convex, collides in place of the collider
     /World/proxy                 Xform
     /World/proxy/part_00 ... 31  Mesh, matte, one semantic class each
     /World/splats                Xform
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 WORLD = "/World"
 COLLIDER = "/World/collider"
+PIECES = "/World/pieces"
 PROXY = "/World/proxy"
 SPLATS = "/World/splats"
 GAUSSIANS = "/World/splats/gaussians"
@@ -31,6 +34,9 @@ VOLUME = "/World/splats/volume"
 
 PROXY_SLOTS = 32
 """Number of labelled meshes; the classes with the fewest faces share the last one when there are more."""
+
+PIECE_SLOTS = 256
+"""Number of convex pieces; those that a scene does not need do not collide."""
 
 SPLATS_VARIANT = "splats"
 """Variant set that holds both forms of the splats."""
@@ -55,3 +61,8 @@ PROVENANCE = "provenance.json"
 def slot(index: int) -> str:
     """Return the prim path of a proxy slot."""
     return f"{PROXY}/part_{index:02d}"
+
+
+def piece(index: int) -> str:
+    """Return the prim path of a convex piece."""
+    return f"{PIECES}/piece_{index:03d}"

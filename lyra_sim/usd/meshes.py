@@ -17,14 +17,44 @@ PLACEHOLDER = TriangleMesh(
 """Stands in an unused slot, invisible: validators and loaders reject a mesh without faces."""
 
 
+PIECES = "pieces"
+"""Name of the approximation by convex meshes of our own; the others are tokens of USD."""
+
+
 def author_collider(stage: Usd.Stage, mesh: TriangleMesh | None, *, approximation: str = "none") -> None:
     """Define the hidden collision mesh; without a mesh its collision is switched off."""
     if mesh is not None:
         check_mesh(mesh, "the collider")
-    geometry = _author_mesh(stage, layout.COLLIDER, mesh or PLACEHOLDER)
+    in_pieces = approximation == PIECES
+    _author_collision(
+        stage,
+        layout.COLLIDER,
+        mesh or PLACEHOLDER,
+        enabled=mesh is not None and not in_pieces,
+        approximation=UsdPhysics.Tokens.none if in_pieces else approximation,
+    )
+
+
+def author_pieces(stage: Usd.Stage, pieces: tuple[TriangleMesh, ...]) -> None:
+    """Define hidden convex meshes that collide in place of the collider, in a fixed number of slots."""
+    if len(pieces) > layout.PIECE_SLOTS:
+        raise LyraSimError(f"{len(pieces)} convex pieces; a scene holds {layout.PIECE_SLOTS}")
+    UsdGeom.Xform.Define(stage, layout.PIECES)
+    for index in range(layout.PIECE_SLOTS):
+        used = index < len(pieces)
+        mesh = pieces[index] if used else PLACEHOLDER
+        check_mesh(mesh, "a convex piece")
+        hull = UsdPhysics.Tokens.convexHull
+        _author_collision(stage, layout.piece(index), mesh, enabled=used, approximation=hull)
+
+
+def _author_collision(
+    stage: Usd.Stage, path: str, mesh: TriangleMesh, *, enabled: bool, approximation: str
+) -> None:
+    geometry = _author_mesh(stage, path, mesh)
     geometry.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
     prim = geometry.GetPrim()
-    UsdPhysics.CollisionAPI.Apply(prim).CreateCollisionEnabledAttr(mesh is not None)
+    UsdPhysics.CollisionAPI.Apply(prim).CreateCollisionEnabledAttr(enabled)
     UsdPhysics.MeshCollisionAPI.Apply(prim).CreateApproximationAttr(approximation)
 
 

@@ -9,6 +9,7 @@ from lyra_sim.errors import LyraSimError
 from lyra_sim.scene import LabelledMesh, TriangleMesh
 from lyra_sim.transform import Similarity
 from lyra_sim.usd import layout
+from lyra_sim.usd.meshes import PIECES
 
 
 def read_collider(stage: Usd.Stage, to_ours: Similarity) -> tuple[TriangleMesh | None, str | None]:
@@ -16,6 +17,11 @@ def read_collider(stage: Usd.Stage, to_ours: Similarity) -> tuple[TriangleMesh |
     prims = [p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh) and _collides(p)]
     if not prims:
         return None, None
+    if all(str(p.GetPath()).startswith(layout.PIECES + "/") for p in prims):
+        # The pieces stand for this mesh, which says more.
+        whole = stage.GetPrimAtPath(layout.COLLIDER)
+        if whole and whole.IsA(UsdGeom.Mesh):
+            return _read_mesh(whole, to_ours), PIECES
     api = UsdPhysics.MeshCollisionAPI(prims[0])
     approximation = str(api.GetApproximationAttr().Get()) if api else "none"
     return _join([_read_mesh(p, to_ours) for p in prims]), approximation

@@ -20,7 +20,7 @@ from lyra_sim.scene import Scene
 from lyra_sim.transform import Similarity
 from lyra_sim.usd import layout
 from lyra_sim.usd.custom_data import to_custom_data
-from lyra_sim.usd.meshes import author_collider, author_proxy
+from lyra_sim.usd.meshes import PIECES, author_collider, author_pieces, author_proxy
 from lyra_sim.usd.nurec import write_payload
 from lyra_sim.usd.package import write_package
 from lyra_sim.usd.particles import author_particles
@@ -48,7 +48,8 @@ def write_usdz(
         scene: Scene in metres, Z up.
         target: `isaac-6` for an OpenUSD particle field, `isaac-5` for a NuRec volume, `both` for a variant set
             `splats` with one of each.
-        collider_approximation: Token of `physics:approximation`, such as `none` or `convexDecomposition`.
+        collider_approximation: Token of `physics:approximation`, such as `none` or `convexDecomposition`, or `pieces`
+            for the scene's own convex pieces.
         half: Write the particle field in float16: half the size, but NVIDIA's rule VG.035 complains. A volume
             always is float16.
 
@@ -91,6 +92,8 @@ def _write_layer(
     settings = {} if target == "isaac-6" else {"renderSettings": RENDER_SETTINGS}
     layer.customLayerData = {layout.CUSTOM_DATA: to_custom_data(_plain(scene.provenance)), **settings}
     author_collider(stage, scene.collider, approximation=approximation)
+    if approximation == PIECES:
+        author_pieces(stage, scene.pieces)
     author_proxy(stage, scene.proxy)
     UsdGeom.Xform.Define(stage, layout.SPLATS)
     _author_splats(stage, scene.gaussians, target, payload, half=half)
@@ -98,7 +101,8 @@ def _write_layer(
         world, "proxy", {"hidden": lambda: _hide_proxy(stage), "shown": lambda: _show_proxy(stage)}
     )
     # Prims of a variant come before those of the layer unless told otherwise.
-    world.SetChildrenReorder([p.rsplit("/", 1)[1] for p in (layout.COLLIDER, layout.PROXY, layout.SPLATS)])
+    order = (layout.COLLIDER, layout.PIECES, layout.PROXY, layout.SPLATS)
+    world.SetChildrenReorder([path.rsplit("/", 1)[1] for path in order])
     export_layer(layer, path)
 
 
