@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from render_scenes import HEIGHT, IMAGES, WIDTH, assert_agree, cameras, loss, random_gaussians
 
-from generator.render import Rendering, rasterize
+from generator.render import Rendering, kernel, rasterize
+from generator.render.reference import rotation_matrices
 
 SIZE = {"height": HEIGHT, "width": WIDTH}
 FISHEYE = {"camera_model": "fisheye", "distortion": (0.05, -0.02, 0.004, 0.0)}
@@ -64,6 +68,39 @@ def test_cpu_equals_reference(name: str) -> None:
         error = (actual_grad - expected_grad).abs() / scale
         assert error.flatten().quantile(0.99) < 1e-3
         assert error.amax() < 0.05
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cpu_equals_reference_for_any_camera(seed: int) -> None:
+    """Cameras anywhere and of any lens, turned any way, with images of any size give the same images and gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    gaussians = random_gaussians(150, seed=seed, size=0.15)
+    gaussians[0][:, 2] -= 3.5
+    axis, angle = torch.randn(3, generator=generator), 3 * torch.rand((), generator=generator)
+    pose = torch.eye(4)
+    w, v = (angle / 2).cos(), axis / axis.norm() * (angle / 2).sin()
+    pose[:3, :3] = rotation_matrices(torch.cat([w[None], v])[None])[0]
+    pose[:3, 3] = 0.5 * torch.randn(3, generator=generator)
+    height, width = (int(side) for side in torch.randint(1, 45, (2,), generator=generator))
+    lens = torch.rand(4, generator=generator) * torch.tensor([40.0, 40.0, 1.6 * width, 1.6 * height])
+    intrinsics = lens + torch.tensor([10.0, 10.0, -0.3 * width, -0.3 * height])
+    options = {"height": height, "width": width, "near": 0.3, "far": 2.5}
+    results = []
+    for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
+        leaves = [tensor.detach().to(dtype).requires_grad_() for tensor in gaussians]
+        view = (pose[None].to(dtype), intrinsics[None].to(dtype))
+        rendering = rasterize(*leaves, *view, **options, backend=backend)
+        loss(rendering).backward()
+        results.append((rendering, [leaf.grad for leaf in leaves]))
+    (actual, actual_grads), (expected, expected_grads) = results
+    assert expected.alpha.amax() > 0.1
+    for image in IMAGES:
+        assert_agree(getattr(actual, image), getattr(expected, image).detach(), image, share=0.99)
+    for one, other in zip(actual_grads, expected_grads, strict=True):
+        assert one is not None
+        assert other is not None
+        error = (one - other).abs() / other.abs().amax().clamp(min=1e-12)
+        assert error.flatten().quantile(0.98) < 1e-3
 
 
 @pytest.mark.parametrize("options", [{}, FISHEYE], ids=["pinhole", "fisheye"])
@@ -211,9 +248,51 @@ def test_empty_scene_is_background(backend: str) -> None:
     assert (rendering.rgb[..., 3:] == 0).all()
     assert float(rendering.alpha.sum().detach() + rendering.depth.sum().detach()) == 0.0
     rendering.rgb.sum().backward()
-    nothing = rasterize(*random_gaussians(3), *cameras(0), **SIZE, backend=backend)
+    leaves = [t.requires_grad_() for t in random_gaussians(3)]
+    nothing = rasterize(*leaves, *cameras(0), **SIZE, backend=backend)
     assert nothing.rgb.shape == (0, HEIGHT, WIDTH, 3)
     assert nothing.depth.shape == (0, HEIGHT, WIDTH)
+    nothing.rgb.sum().backward()
+    assert all(leaf.grad is not None and not leaf.grad.any() for leaf in leaves)
+
+
+@pytest.mark.parametrize("options", [{}, FISHEYE], ids=["pinhole", "fisheye"])
+@pytest.mark.parametrize("projection", ["ewa", "3dgut"])
+@pytest.mark.parametrize("background", [None, (0.2, 0.4, 0.6), (0.1, 0.2, 0.3, 0.4, 0.5)])
+def test_empty_tiles_are_background(
+    background: tuple[float, ...] | None, projection: str, options: dict[str, object]
+) -> None:
+    """Where no Gaussian is, all backends give the background, no depth and no alpha, and finite gradients."""
+    gaussians = random_gaussians(3, channels=5)
+    gaussians[0][:] = torch.tensor([[-0.9, -0.6, 2.0], [-0.85, -0.6, 3.0], [-0.9, -0.5, 4.0]])
+    gaussians[1][:] = 0.03
+    options = {"height": 50, "width": 70, "projection": projection, "background": background, **options}
+    view = (torch.eye(4)[None], torch.tensor([[60.0, 60.0, 35.0, 25.0]]))
+    leaves = [tensor.double().requires_grad_() for tensor in gaussians]
+    expected = rasterize(*leaves, *view, **options, backend="reference")
+    actual = rasterize(*gaussians, *view, **options, backend="cpu")
+    behind = torch.tensor(((background or ()) + (0.0,) * 5)[:5])
+    for rendering in (actual, expected):
+        empty = rendering.alpha == 0
+        assert 0.5 < empty.float().mean() < 1
+        torch.testing.assert_close(rendering.rgb[empty].float(), behind.expand(int(empty.sum()), 5))
+        assert not rendering.depth[empty].any()
+        assert not rendering.median_depth[empty].any()
+    for image in IMAGES:
+        assert_agree(getattr(actual, image), getattr(expected, image).detach(), image, share=0.999)
+    loss(expected).backward()
+    assert all(leaf.grad is not None and torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+def test_compiled_gradients_through_empty_tiles_equal_the_reference() -> None:
+    """A few small Gaussians in a large image: the backward skips empty tiles and still finds every gradient."""
+    gaussians = random_gaussians(4, seed=11, size=0.05, channels=5)
+    background = (0.1, 0.2, 0.3, 0.4, 0.5)
+    _, actual = render_with_gradients(gaussians, backend="cpu", background=background)
+    doubles = [t.double() for t in gaussians]
+    _, expected = render_with_gradients(doubles, backend="reference", background=background)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().amax()) + 1e-9)
 
 
 def test_extra_channels_composite_like_colours() -> None:
@@ -229,12 +308,56 @@ def test_extra_channels_composite_like_colours() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_every_dtype_is_served(dtype: torch.dtype) -> None:
-    """Tensors of any float type render; the compiled backend computes in float32 and returns gradients as given."""
+    """Any float type gives the reference's images of the same numbers; gradients come back in the type given."""
     leaves = [t.to(dtype).requires_grad_() for t in random_gaussians(100, seed=9)]
     rendering = rasterize(*leaves, *cameras(1), **SIZE, backend="cpu")
     rendering.rgb.sum().backward()
     assert rendering.rgb.dtype == torch.float32
     assert all(leaf.grad is not None and leaf.grad.dtype == dtype for leaf in leaves)
+    doubles = [leaf.detach().double().requires_grad_() for leaf in leaves]
+    expected = rasterize(*doubles, *cameras(1), **SIZE, backend="reference")
+    expected.rgb.sum().backward()
+    for image in IMAGES:
+        assert_agree(getattr(rendering, image).detach(), getattr(expected, image).detach(), image)
+    for leaf, double in zip(leaves, doubles, strict=True):
+        assert leaf.grad is not None
+        assert double.grad is not None
+        error = (leaf.grad - double.grad).abs() / double.grad.abs().amax()
+        assert error.flatten().quantile(0.99) < max(1e-3, 2 * torch.finfo(dtype).eps)
+
+
+def test_compiled_kernels_are_kept_on_disk(tmp_path: Path) -> None:
+    """A second process loads what the first one compiled; nothing is compiled twice."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from generator.render.cpu_tiles import visible_slots\n"
+        "import numpy as np\n"
+        "assert visible_slots(np.array([2, 1])).tolist() == [0, 1, 2048]\n"
+        "print(sum(visible_slots.stats.cache_hits.values()), sum(visible_slots.stats.cache_misses.values()))"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert runs == [["0", "1"], ["1", "0"]]
+
+
+def test_cache_depends_on_every_file_that_kernels_are_made_of() -> None:
+    """Whatever a module with kernels imports from this folder is part of the key of their cache."""
+    folder = Path(kernel.__file__).parent
+    covered = {path.name for pattern in kernel.KERNEL_SOURCES for path in folder.glob(pattern)}
+    for name in sorted(covered - {"cpu.py"}):
+        imported = re.findall(
+            r"^from generator\.render\.(\w+) import", (folder / name).read_text(), re.MULTILINE
+        )
+        assert {f"{module}.py" for module in imported} <= covered, name
 
 
 def test_import_compiles_nothing() -> None:

@@ -100,7 +100,7 @@ def flight(stage: Stage, reach: float, frames: int) -> np.ndarray:
         axis=1,
     )
     target = np.array([0.0, 0.0, stage.target])
-    return np.stack([stage.c2w @ _facing(position, target) for position in offset])
+    return stage.c2w @ _facing(offset, target)
 
 
 def swing(stage: Stage, degrees: float, frames: int) -> np.ndarray:
@@ -108,11 +108,10 @@ def swing(stage: Stage, degrees: float, frames: int) -> np.ndarray:
     share = np.arange(frames) / frames
     angles = 2 * np.pi * share if degrees == 360.0 else np.radians(degrees) * np.sin(2 * np.pi * share)
     centre = stage.c2w[:3, 3] + stage.target * stage.c2w[:3, 2]
-    poses = np.tile(stage.c2w, (frames, 1, 1))
-    for pose, angle in zip(poses, angles, strict=True):
-        turn = _rotation(stage.up, float(angle))
-        pose[:3, :3] = turn @ stage.c2w[:3, :3]
-        pose[:3, 3] = centre + turn @ (stage.c2w[:3, 3] - centre)
+    turns = _rotations(stage.up, angles)
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses[:, :3, :3] = turns @ stage.c2w[:3, :3]
+    poses[:, :3, 3] = centre + turns @ (stage.c2w[:3, 3] - centre)
     return poses
 
 
@@ -134,19 +133,21 @@ def _still(stage: Stage, frames: int) -> CameraPath:
     return CameraPath(np.tile(stage.c2w, (frames, 1, 1)), "no movement, for lack of room")
 
 
-def _facing(position: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the pose at `position` that faces `target`, with down near +y, (4, 4)."""
-    forward = (target - position) / np.linalg.norm(target - position)
+def _facing(positions: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return poses at `positions` (F, 3) that face `target` (3,), with down near +y, (F, 4, 4)."""
+    forward = target - positions
+    forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     right = np.cross([0.0, 1.0, 0.0], forward)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    pose[:3, 3] = position
-    return pose
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    poses = np.tile(np.eye(4), (len(positions), 1, 1))
+    poses[:, :3, :3] = np.stack([right, np.cross(forward, right), forward], axis=2)
+    poses[:, :3, 3] = positions
+    return poses
 
 
-def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Return the rotation by `angle` [rad] about a unit axis (Rodrigues), (3, 3)."""
+def _rotations(axis: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Return the rotations by `angles` (F,) [rad] about a unit axis (Rodrigues), (F, 3, 3)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    sine, cosine = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
+    return np.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
