@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 
 from lyra_sim.errors import LyraSimError
 
@@ -60,6 +62,15 @@ def place(pipeline: DiffusionPipeline, device: str, *, offload: Offload | None =
             exclude_modules=["vae"],
         )
     return offload
+
+
+def hush() -> None:
+    """Keep the progress bars of diffusers and transformers off stderr, where lyra-sim writes its own progress."""
+    diffusers_logging.disable_progress_bar()
+    if find_spec("transformers"):
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
 
 
 def _default(device: torch.device) -> Offload:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from generator.teachers.safety import SafetyMode, safety_mode
 from generator.weights import mini
 from lyra_sim.doctor import weights_folder
 from lyra_sim.errors import LyraSimError
@@ -42,6 +43,8 @@ class Size:
     """Median depth of the pictures that the decoder was trained on, in its unit; pictures are brought to it."""
     center_share: float = 0.35
     """Depth that camera paths turn around, over the median depth of the picture."""
+    safety: SafetyMode | None = None
+    """Whether the Cosmos guardrail checks prompts and videos; None for weights that speak of no guardrail."""
     device: str = "cpu"
     """Torch device that the generating networks run on."""
     precision: str = "float32"
@@ -69,6 +72,7 @@ def full() -> Size:
         # MoGe's own scale, which the published networks were trained at, puts the middle of a picture at about 1.
         median_depth=1.0,
         center_share=1.0,
+        safety=safety_mode(),
         device="cuda",
         precision="bfloat16",
     )

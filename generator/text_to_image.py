@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
-from generator.placement import place
+from generator.placement import hush, place
 from generator.sizes import Size
 from generator.weights.folder import locate_model
 from generator.weights.registry import ENTRIES
@@ -80,6 +80,7 @@ def imagine_picture(
 
 def load_text_to_image(name: str, size: Size) -> DiffusionPipeline:
     """Load a text-to-image pipeline onto the device of a size; raises LyraSimError when that fails."""
+    hush()
     where = locate_model(name, Store())
     try:
         pipeline = AutoPipelineForText2Image.from_pretrained(

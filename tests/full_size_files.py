@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from depth_files import write_depth_anything
 from diffusers import AutoencoderKLCosmos, CosmosTransformer3DModel
+from image_pipeline_files import write_text_to_image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import T5Config, T5EncoderModel
-from weights_files import native_name
+from weights_files import DECODER, native_name
 
+from generator.decoder import DecoderConfig, LyraDecoder
 from generator.teachers.gen3c.keys import diffusers_key
 from generator.teachers.gen3c.transformer import FULL_CONFIGURATION
 from generator.weights.pull import import_file
@@ -104,3 +107,33 @@ def tokenizer_file() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return tokenizer
+
+
+def import_decoder(folder: Path, store: Store) -> None:
+    """Write the static decoder's file, of a decoder that puts opaque Gaussians near distance 1, and import it."""
+    torch.manual_seed(3)
+    decoder = LyraDecoder(DecoderConfig.from_dict(DECODER))
+    with torch.no_grad():
+        decoder.deconv.weight.mul_(0.05)
+        decoder.deconv.bias.copy_(torch.tensor([-4.6, 0, 0, 0, -1, -1, -1, 1, 0, 0, 0, 6]))
+    torch.save({"module": decoder.to(torch.bfloat16).state_dict()}, folder / "lyra_static.pt")
+    import_file(
+        find_entry("lyra-static"), folder / "lyra_static.pt", store, configuration=DECODER, any_version=True
+    )
+
+
+def fill_store(folder: Path) -> Path:
+    """Import a tiny file or folder of everything that the full size needs; return the weights folder."""
+    store = Store(folder / "store")
+    files = {
+        "a": import_denoiser,
+        "b": import_tokenizer,
+        "c": import_text_encoder,
+        "d": import_decoder,
+    }
+    for name, write in files.items():
+        (folder / name).mkdir()
+        write(folder / name, store)
+    import_file(find_entry("depth-anything-v2"), write_depth_anything(folder / "depth"), store)
+    import_file(find_entry("z-image"), write_text_to_image(folder / "image"), store)
+    return store.folder

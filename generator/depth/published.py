@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from generator.placement import hush
 from generator.sizes import Size
 from generator.weights.folder import locate_model
 from generator.weights.store import Store
@@ -44,7 +45,7 @@ def load_network(name: str, architecture: str, size: Size) -> tuple[Any, Path]:
         raise LyraSimError(
             f"{name} needs the package transformers; install lyra-sim[teacher], or give --depth"
         ) from None
-    transformers.logging.disable_progress_bar()
+    hush()
     device, folder = device_of(size), Path(locate_model(name, Store()))
     try:
         network, report = getattr(transformers, architecture).from_pretrained(

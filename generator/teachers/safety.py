@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from lyra_sim.errors import LyraSimError
 
@@ -18,6 +19,14 @@ REPOSITORIES = {
     "Qwen/Qwen3Guard-Gen-0.6B": "config.json",
 }
 """What the checker reads from the hub's cache: repositories, and a file whose presence shows that they are there."""
+
+
+def safety_mode() -> SafetyMode:
+    """Return what `LYRA_SIM_SAFETY` says, `auto` unless it is set; raises LyraSimError for another word."""
+    mode = os.environ.get("LYRA_SIM_SAFETY", "auto")
+    if mode not in get_args(SafetyMode):
+        raise LyraSimError(f"LYRA_SIM_SAFETY is {mode!r}; set it to {', '.join(get_args(SafetyMode))}")
+    return cast(SafetyMode, mode)
 
 
 def safety_missing() -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generator.placement import place
+from generator.placement import hush, place
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
@@ -173,6 +173,7 @@ class SanaWMTeacher:
 
 def load_sana_wm(folder: str, size: Size) -> Any:
     """Load the pipeline of a folder onto the device of a size; raises LyraSimError when that fails."""
+    hush()
     try:
         from diffusers import SanaWMPipeline
 

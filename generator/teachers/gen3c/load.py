@@ -66,9 +66,9 @@ def load_pipeline(
         text["text_encoder"], text["tokenizer"], cards["text_encoder"] = load_text_encoder(
             size.text_encoder, dtype=dtype
         )
-    pipeline = Gen3CPipeline(
-        transformer, tokenizer.network.to(dtype), make_scheduler(), safety_checker=safety_checker, **text
-    )
+    # diffusers' own `to` warns of modules that it would keep in float32, although this network has none.
+    network = nn.Module.to(tokenizer.network, dtype)
+    pipeline = Gen3CPipeline(transformer, network, make_scheduler(), safety_checker=safety_checker, **text)
     pipeline.set_progress_bar_config(disable=True)
     place(pipeline, size.device, offload=offload)
     return pipeline, cards

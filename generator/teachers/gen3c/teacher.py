@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,16 @@ import torch
 from torch import Tensor
 
 from generator.cache import CacheViews
+from generator.depth import DepthEstimator, load_estimator
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
+from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
+from generator.teachers.gen3c.composite import composite
 from generator.teachers.gen3c.load import Cards, load_pipeline
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
 from generator.teachers.resume import Job
+from generator.teachers.safety import load_safety_checker
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
@@ -52,8 +58,16 @@ class Gen3CTeacher:
     """Sampling steps."""
     guidance: float = GUIDANCE
     """g in cond + g (cond - uncond)."""
+    composited: bool = False
+    """Whether the warp is put back where it covers (`composite`); such clips are encoded again for the decoder."""
     name: str = "gen3c"
     """`gen3c`, or `mini` with the small denoiser."""
+    chunks: int = 1
+    """Clips per path; each continues where the one before it ends."""
+    estimator: Callable[[], DepthEstimator] | None = None
+    """Gives the depth estimator for the frames between chunks; needed with more than one."""
+    safety: str = ""
+    """Whether the safety checker runs, as a sentence; empty where the weights speak of none."""
     jobs: Path | None = None
     """Folder of finished trajectories; None for the usual one (`generator.teachers.resume`)."""
 
@@ -62,7 +76,8 @@ class Gen3CTeacher:
         cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
     ) -> Gen3CTeacher:
         """Load the networks of a size; raises LyraSimError when weights are missing or damaged."""
-        pipeline, cards = load_pipeline(size)
+        checker, safety = load_safety_checker(size.safety) if size.safety else (None, "")
+        pipeline, cards = load_pipeline(size, safety_checker=checker)
         sampling = cards["denoiser"].get("sampling", {})
         return cls(
             pipeline=pipeline,
@@ -75,7 +90,10 @@ class Gen3CTeacher:
             center_share=size.center_share,
             steps=sampling.get("steps", STEPS),
             guidance=sampling.get("guidance", GUIDANCE),
+            composited=sampling.get("composited", False),
             name=size.picture_teacher,
+            estimator=partial(load_estimator, size.depth, size),
+            safety=safety,
         )
 
     def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
@@ -84,28 +102,31 @@ class Gen3CTeacher:
         The world frame is the OpenCV frame of the picture's camera, in the unit of its depth. Clips bring their
         raw latents; their colours are those latents decoded, and their depth is the cache's, 0 where it is open.
 
+        With more than one chunk, every chunk is a clip, and only the first clip of a path starts from the picture.
+
         Raises:
-            LyraSimError: The conditioning is no picture of this size with depth, or the disk is full.
+            LyraSimError: The conditioning is no picture of this size with depth, the safety checker refuses, or the
+                disk is full.
         """
         picture = self._checked(conditioning)
+        if progress and self.safety:
+            progress(0.0, self.safety)
         paths = plan_paths(
             picture,
             self.trajectories,
-            frames=self.frames,
+            frames=self.chunks * (self.frames - 1) + 1,
             movement=self.movement,
             seed=seed,
             center_share=self.center_share,
         )
-        job = Job.open(self._settings(seed), self._arrays(picture, paths), root=self.jobs)
-        cache = open_cache(picture)
+        job = Job.open(self._settings(seed, picture), self._arrays(picture, paths), root=self.jobs)
         clips = []
         for index, path in enumerate(paths):
-            report = _part(progress, index, len(paths), path.name)
-            views = cache.render(
-                torch.from_numpy(path.cameras.w2c).float(), torch.from_numpy(path.cameras.intrinsics).float()
-            )
-            latents = self._latents(job, picture, views, path, seed=seed + 1000 * index, report=report)
-            clips.append(self._clip(picture, views, path, latents))
+            reports = [
+                _part(progress, index * self.chunks + number, len(paths) * self.chunks, path.name)
+                for number in range(self.chunks)
+            ]
+            clips += self._film(job, picture, path, seed=seed + 1000 * index, reports=reports)
         return TeacherVideo(
             clips=tuple(clips),
             held_out=None,
@@ -119,12 +140,22 @@ class Gen3CTeacher:
                 "distances": {path.name: round(path.distance, 6) for path in paths},
                 "steps": self.steps,
                 "guidance": self.guidance,
+                "composited": self.composited,
                 "weights": {name: card["sha256"] for name, card in self.cards.items()},
-            },
+            }
+            | ({"chunks": self.chunks} if self.chunks > 1 else {})
+            | ({"prompt": self._prompt(picture)} if self._prompt(picture) is not None else {})
+            | ({"safety_checker": self.safety} if self.safety else {}),
         )
 
     def complete(
-        self, rgb: np.ndarray, views: CacheViews, *, seed: int, report: Progress | None = None
+        self,
+        rgb: np.ndarray,
+        views: CacheViews,
+        *,
+        seed: int,
+        prompt: str | None = None,
+        report: Progress | None = None,
     ) -> Tensor:
         """Sample the video that continues a picture where the cache shows `views`.
 
@@ -132,6 +163,7 @@ class Gen3CTeacher:
             rgb: The picture, sRGB, (H, W, 3) uint8.
             views: What the 3D cache shows from every camera.
             seed: Draws the initial noise.
+            prompt: What the video shows, for pipelines with a text encoder; None is the zero embedding.
             report: Called after every step.
 
         Returns:
@@ -148,6 +180,7 @@ class Gen3CTeacher:
             image,
             views.pixels[None],
             views.mask[None, :, :, None].float(),
+            prompt=prompt,
             num_inference_steps=self.steps,
             guidance=self.guidance,
             # The noise is drawn on the CPU, so that a seed means the same on every device.
@@ -162,24 +195,54 @@ class Gen3CTeacher:
             frames = self.pipeline.decode_latents(latents, "np")[0]
         return (frames * 255).round().astype(np.uint8)
 
-    def _latents(
-        self, job: Job, picture: Picture, views: CacheViews, path: PlannedPath, *, seed: int, report: Progress
-    ) -> Tensor:
-        kept = job.load(path.name)
-        if kept is not None:
-            report(1.0, "kept from an earlier run")
-            return torch.from_numpy(kept["latents"])
-        latents = self.complete(picture.rgb, views, seed=seed, report=report).float().cpu()
-        job.save(path.name, {"latents": latents.numpy()}, seed=seed)
-        return latents
+    def _film(
+        self, job: Job, picture: Picture, path: PlannedPath, *, seed: int, reports: list[Progress]
+    ) -> list[Clip]:
+        """Return the clips of one path, one per chunk; chunks that are finished are taken from the job."""
+        prompt = self._prompt(picture)
 
-    def _clip(self, picture: Picture, views: CacheViews, path: PlannedPath, latents: Tensor) -> Clip:
-        rgb, depth = self.decode(latents), views.depth[:, 0].numpy().astype(np.float32)
-        # The picture itself is known better than its own warp, and than its latents decoded.
-        rgb[0], depth[0] = picture.rgb, picture.require_depth()
+        def complete(number: int, rgb: np.ndarray, views: CacheViews) -> Tensor:
+            name, report = _clip_name(path.name, number), reports[number]
+            kept = job.load(name)
+            if kept is not None:
+                report(1.0, "kept from an earlier run")
+                return torch.from_numpy(kept["latents"])
+            sampled = self.complete(rgb, views, seed=seed + number, prompt=prompt, report=report)
+            latents = sampled.float().cpu()
+            job.save(name, {"latents": latents.numpy()}, seed=seed + number)
+            return latents
+
+        chunks = imagine_chunks(
+            picture.rgb,
+            open_cache(picture),
+            path.cameras,
+            chunk=self.frames,
+            complete=complete,
+            decode=self.decode,
+            estimator=self._load_estimator,
+        )
+        return [self._clip(picture, chunk, path.name, number) for number, chunk in enumerate(chunks)]
+
+    def _clip(self, picture: Picture, chunk: Chunk, name: str, number: int) -> Clip:
+        rgb, depth = chunk.rgb, chunk.views.depth[:, 0].numpy().astype(np.float32)
+        if number == 0:
+            # The picture itself is known better than its own warp, and than its latents decoded.
+            rgb[0], depth[0] = picture.rgb, picture.require_depth()
+        if self.composited:
+            rgb[1:] = composite(rgb, chunk.views)[1:]
+            return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
         tokenizer = CosmosTokenizer.around(self.pipeline.vae)
-        raw = tokenizer.denormalize(latents / self.pipeline.scheduler.config.sigma_data)[0]
-        return Clip(path.name, path.cameras, rgb, depth, latents=raw.float().cpu().numpy())
+        raw = tokenizer.denormalize(chunk.latents / self.pipeline.scheduler.config.sigma_data)[0]
+        return Clip(_clip_name(name, number), chunk.cameras, rgb, depth, latents=raw.float().cpu().numpy())
+
+    def _prompt(self, picture: Picture) -> str | None:
+        """Return what the text encoder reads: the picture's words, or the empty prompt; None without encoder."""
+        return picture.prompt if self.pipeline.text_encoder is not None else None
+
+    def _load_estimator(self) -> DepthEstimator:
+        if self.estimator is None:
+            raise LyraSimError(f"the {self.name} teacher needs a depth estimator to go on after a clip")
+        return self.estimator()
 
     def _checked(self, conditioning: object) -> Picture:
         if not isinstance(conditioning, Picture):
@@ -193,7 +256,7 @@ class Gen3CTeacher:
             )
         return conditioning
 
-    def _settings(self, seed: int) -> dict[str, object]:
+    def _settings(self, seed: int, picture: Picture) -> dict[str, object]:
         """Return what decides the latents beside the picture and the cameras."""
         weights = {name: card["sha256"] for name, card in self.cards.items()}
         return {
@@ -201,12 +264,19 @@ class Gen3CTeacher:
             "seed": seed,
             "steps": self.steps,
             "guidance": self.guidance,
+            "chunks": self.chunks,
+            "prompt": self._prompt(picture),
             "weights": weights,
         }
 
     def _arrays(self, picture: Picture, paths: tuple[PlannedPath, ...]) -> dict[str, np.ndarray]:
         arrays = {"rgb": picture.rgb, "depth": picture.require_depth(), "intrinsics": picture.intrinsics}
         return arrays | {f"c2w_{path.name}": path.cameras.c2w for path in paths}
+
+
+def _clip_name(path: str, number: int) -> str:
+    """Return the name of a path's clip: that of the path, with a number from the second chunk on."""
+    return path if number == 0 else f"{path}-{number + 1}"
 
 
 def _part(progress: Progress | None, index: int, count: int, name: str) -> Progress:

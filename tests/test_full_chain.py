@@ -1,0 +1,132 @@
+"""The full size from a sentence to a scene, on the CPU: every network is tiny, every file layout the published one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from full_size_files import fill_store
+from PIL import Image
+
+import generator.generate as chain
+from generator import sizes
+from generator.sizes import Size
+from generator.teachers.gen3c import teacher as gen3c
+from generator.text_to_image import ImageSettings
+from lyra_sim.cli import main
+from lyra_sim.errors import LyraSimError
+
+pytestmark = pytest.mark.filterwarnings("ignore:the published weights were trained at")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill_store(tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture(autouse=True)
+def size(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Size:
+    """Shrink frames and steps, and move the networks to the CPU; everything else is the full size."""
+    monkeypatch.setenv("LYRA_SIM_WEIGHTS", str(weights))
+    monkeypatch.setenv("LYRA_SIM_TRAJECTORIES", str(tmp_path / "jobs"))
+    monkeypatch.setattr(gen3c, "STEPS", 2)
+    monkeypatch.setattr(
+        ImageSettings.__init__, "__defaults__", (*ImageSettings.__init__.__defaults__[:2], 2, None)
+    )
+    small = dataclasses.replace(
+        sizes.full(), height=64, width=112, frames=9, device="cpu", precision="float32"
+    )
+    monkeypatch.setattr(chain, "resolve", lambda name: small)
+    return small
+
+
+def gen(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """Run `lyra-sim gen --size full` and return its report."""
+    options = ["--size", "full", "--out", str(tmp_path / "scene.usdz"), "--keep", str(tmp_path / "keep")]
+    options += ["--no-preview", "--progress", "none", "--trajectories", "left,zoom_in"]
+    assert main(["gen", *arguments, *options]) == 0
+    assert (tmp_path / "scene.usdz").stat().st_size > 0
+    return json.loads((tmp_path / "keep" / "report.json").read_text())
+
+
+def test_a_sentence_goes_through_every_published_network(tmp_path: Path) -> None:
+    """Text-to-image, depth, T5, GEN3C, tokenizer and decoder leave their names and checksums in the scene."""
+    report = gen(tmp_path, "a hall with shelves", "--seed", "3")
+    inputs = report["inputs"]
+    assert inputs["size"] == "full"
+    teacher = inputs["teacher"]
+    assert teacher["teacher"] == "gen3c"
+    assert teacher["prompt"] == "a hall with shelves"
+    assert set(teacher["weights"]) == {"denoiser", "tokenizer", "text_encoder"}
+    assert teacher["picture"]["text_to_image"] == "z-image"
+    assert teacher["picture"]["depth_from"] == "depth-anything-v2"
+    assert teacher["safety_checker"].startswith("Safety checker: off (")
+    assert set(inputs["checkpoints"]) >= {"tokenizer", "decoder"}
+    licences = {name: c["licence"] for name, c in inputs["checkpoints"].items()}
+    assert licences["decoder"] == "NVIDIA Open Model License"
+    assert report["gaussians"]["kept"] > 0
+
+
+def test_an_interrupted_run_samples_only_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that breaks off in its second path samples one path when it is started again."""
+    image = tmp_path / "picture.png"
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 112, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(image)
+    complete, sampled = gen3c.Gen3CTeacher.complete, []
+
+    def count(self: gen3c.Gen3CTeacher, *arguments: Any, **options: Any) -> Any:
+        sampled.append(options["seed"])
+        if len(sampled) == 2:
+            raise LyraSimError("power cut")
+        return complete(self, *arguments, **options)
+
+    monkeypatch.setattr(gen3c.Gen3CTeacher, "complete", count)
+    command = ["gen", "--image", str(image), "--size", "full", "--out", str(tmp_path / "cut.usdz")]
+    command += ["--progress", "none", "--no-preview", "--trajectories", "left,zoom_in"]
+    assert main(command) == 2
+    assert not (tmp_path / "cut.usdz").exists()
+    gen(tmp_path, "--image", str(image))
+    assert len(sampled) == 3
+    assert sampled[1] == sampled[2]
+
+
+def test_paths_of_several_chunks_give_a_clip_each(size: Size) -> None:
+    """Two chunks per path make twice the clips, joined by one camera, each with latents of its own."""
+    from generator.start import usual_lens
+    from generator.teachers.conditioning import Picture
+    from generator.trajectories import SDG_TRAJECTORIES
+
+    teacher = gen3c.Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES[:1])
+    teacher.chunks = 2
+    rows = np.linspace(0.8, 1.25, 64, dtype=np.float32)[:, None]
+    depth = np.repeat(rows, 112, axis=1)
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 112, 3), dtype=np.uint8)
+    picture = Picture(rgb, depth, usual_lens(64, 112))
+    video = teacher.imagine(picture, seed=0)
+    assert [clip.name for clip in video.clips] == ["left", "left-2"]
+    first, second = video.clips
+    np.testing.assert_array_equal(first.cameras.c2w[-1], second.cameras.c2w[0])
+    assert first.latents is not None
+    assert second.latents is not None
+    assert first.latents.shape == second.latents.shape == (16, 2, 8, 14)
+    assert not np.array_equal(first.latents, second.latents)
+    again = teacher.imagine(picture, seed=0)
+    np.testing.assert_array_equal(again.clips[1].latents, second.latents)
+
+
+def test_the_full_size_says_exactly_what_it_lacks(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all weights only GPU and packages are missing; without, every entry is named, and no teacher is."""
+    assert not [phrase for phrase in sizes.missing_for_full(has_gpu=True) if "weights" in phrase]
+    monkeypatch.setenv("LYRA_SIM_WEIGHTS", str(tmp_path))
+    missing = "; ".join(sizes.missing_for_full(has_gpu=False))
+    for name in ("no CUDA GPU", "gen3c", "cosmos-tokenizer", "lyra-static", "depth-anything-v2", "z-image"):
+        assert name in missing
+    assert "teacher" not in missing
