@@ -1,0 +1,232 @@
+"""Make a scene from a real photograph with true depth, and compare it with a second photograph beside it:
+`python -m benchmarks.rgbd [--teachers warp mini] [--out benchmarks/results/rgbd.md] [--picture rgbd.png]`.
+
+The data is the motorcycle pair of the Middlebury stereo benchmark (D. Scharstein et al., GCPR 2014) as scikit-image
+carries it: the left picture with its true depth goes in, the right picture, 19.3 cm beside it, is what is judged by.
+Nothing of the right picture is used for the scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from skimage import data
+
+from generator import metrics
+from generator.cameras import Cameras
+from generator.generate import decode, imagine
+from generator.pipeline import LyraPipeline
+from generator.render import render_views
+from generator.request import Request, Run
+from generator.sizes import MINI
+from generator.start import Start, begin
+from generator.teachers.conditioning import Picture
+from generator.teachers.picture_paths import PlannedPath
+from generator.teachers.warp import open_cache, warp_clip
+from lyra_sim.progress import Progress
+
+FOCAL, BASELINE, OFFSET = 994.978, 0.193001, 31.086
+"""Focal length [px], distance of the cameras [m], and difference of their principal points [px]."""
+CENTRE = (311.193, 254.877)
+"""Principal point of the left camera [px], pixel centres at whole numbers."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Hold what the views are compared with, at the size's resolution."""
+
+    left: np.ndarray
+    """Left photograph in [0, 1], (H, W, 3)."""
+    right: np.ndarray
+    """Right photograph in [0, 1], (H, W, 3)."""
+    camera: Cameras
+    """The right camera, in the frame of the left one [m]."""
+    depth: np.ndarray
+    """True z-depth [m] of the left picture, (H, W); 0 where it is not known."""
+
+
+def write_pair(folder: Path) -> tuple[Path, Path, Path]:
+    """Write the left picture, its depth as a depth camera does, and the right picture; return the paths."""
+    left, right, disparity = data.stereo_motorcycle()
+    known = np.isfinite(disparity)
+    depth = np.where(known, FOCAL * BASELINE / (np.where(known, disparity, 0) + OFFSET), 0)
+    paths = folder / "left.png", folder / "depth.png", folder / "right.png"
+    Image.fromarray(left).save(paths[0])
+    Image.fromarray((depth * 1000).round().astype(np.uint16)).save(paths[1])
+    Image.fromarray(right).save(paths[2])
+    return paths
+
+
+def request_of(folder: Path, teacher: str) -> Request:
+    """Return the request of `lyra-sim gen --image left.png --depth depth.png --intrinsics ... --teacher ...`."""
+    left, depth, _ = write_pair(folder)
+    lens = f"{FOCAL},{FOCAL},{CENTRE[0]},{CENTRE[1]}"
+    return Request(
+        "", folder / "scene.usdz", size="mini", image=left, depth=depth, intrinsics=lens, teacher=teacher
+    )
+
+
+def judge_of(folder: Path) -> Judge:
+    """Cut the right photograph as the left one is cut, and give it its camera."""
+    from generator.pictures import PictureFiles, load_picture
+
+    left, depth, right = write_pair(folder)
+
+    def load(image: Path, shift: float, depth: Path | None) -> Picture:
+        lens = f"{FOCAL},{FOCAL},{CENTRE[0] + shift},{CENTRE[1]}"
+        files = PictureFiles(image, depth, intrinsics=lens)
+        return load_picture(files, height=MINI.height, width=MINI.width, note=lambda note: None)
+
+    seen, judged = load(left, 0.0, None), load(right, OFFSET, None)
+    c2w = np.eye(4)
+    c2w[0, 3] = BASELINE
+    camera = Cameras(c2w[None], judged.intrinsics[None], MINI.height, MINI.width)
+    return Judge(seen.rgb / 255, judged.rgb / 255, camera, true_depth(depth))
+
+
+def true_depth(path: Path) -> np.ndarray:
+    """Return the depth map at the size's resolution, holes as 0."""
+    from generator.pictures.depth_file import read_depth
+    from generator.pictures.fit import Window
+
+    depth = read_depth(path).depth
+    return Window.of(depth.shape, (MINI.height, MINI.width), "crop").depth(depth)  # type: ignore[arg-type]
+
+
+def plain_warp(picture: Picture, judge: Judge, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the forward warp with black holes, the same with filled holes, and where it is covered."""
+    c2w = judge.camera.c2w.copy()
+    c2w[:, :3, 3] /= unit
+    # Two cameras, because the first frame of a clip is the picture itself.
+    poses = np.concatenate([np.eye(4)[None], c2w])
+    lenses = np.concatenate([picture.intrinsics[None], judge.camera.intrinsics])
+    cameras = Cameras(poses, lenses, MINI.height, MINI.width)
+    cache = open_cache(picture)
+    clip, _ = warp_clip(picture, cache, PlannedPath("right", cameras, 0.0))
+    covered = clip.depth[1] > 0
+    filled = clip.rgb[1] / 255
+    return np.where(covered[..., None], filled, 0), filled, covered
+
+
+def scene_view(run: Run, start: Start, pipeline: LyraPipeline, judge: Judge) -> tuple[np.ndarray, float]:
+    """Make the scene; return its right view in [0, 1] and the median relative depth error of its left view."""
+    gaussians = decode(run, pipeline, imagine(run, MINI, start))
+    c2w = np.concatenate([np.eye(4)[None], judge.camera.c2w])
+    c2w[:, :3, 3] /= start.unit
+    assert isinstance(start.conditioning, Picture)
+    lenses = np.concatenate([start.conditioning.intrinsics[None], judge.camera.intrinsics])
+    views = render_views(gaussians, start.c2w @ c2w, lenses, height=MINI.height, width=MINI.width)
+    depth = views.median_depth[0].numpy() * start.unit
+    return views.rgb[1].numpy().clip(0, 1), metrics.relative_depth_error(depth, judge.depth)
+
+
+def measure(teachers: list[str], folder: Path) -> tuple[list[dict[str, Any]], list[tuple[str, np.ndarray]]]:
+    """Return a row of figures per method, and the pictures."""
+    judge = judge_of(folder)
+    pipeline = LyraPipeline.from_cards(MINI.tokenizer, MINI.decoder)
+    shown: list[tuple[str, np.ndarray]] = [
+        ("left photograph (in)", judge.left),
+        ("right photograph (judge)", judge.right),
+    ]
+    rows: list[dict[str, Any]] = []
+    covered = np.ones(judge.left.shape[:2], bool)
+
+    def add(name: str, view: np.ndarray, error: float | None = None) -> None:
+        rows.append({"name": name, "depth": error, **figures(view, judge.right, covered)})
+
+    for index, teacher in enumerate(teachers):
+        run = Run(request_of(folder, teacher), _Silent("none", {"picture": 1.0}))
+        start = begin(run, MINI)
+        if index == 0:
+            assert isinstance(start.conditioning, Picture)
+            holes, filled, covered = plain_warp(start.conditioning, judge, start.unit)
+            add("the left photograph, unmoved", judge.left)
+            add("plain forward warp, holes black", holes)
+            add("plain forward warp, holes filled", filled)
+            shown.append(("forward warp, filled", filled))
+        view, error = scene_view(run, start, pipeline, judge)
+        add(f"scene of `--teacher {teacher}`, rendered", view, error)
+        shown.append((f"scene, teacher {teacher}", view))
+    rows.insert(0, {"covered": float(covered.mean())})
+    return rows, shown
+
+
+class _Silent(Progress):
+    """Ignore progress in stages of any name."""
+
+    def update(self, stage: str, fraction: float, message: str, **paths: str) -> None:
+        """Ignore a stage."""
+
+
+def figures(view: np.ndarray, truth: np.ndarray, covered: np.ndarray) -> dict[str, float]:
+    """Return PSNR [dB] of all pixels, of the covered ones and of the rest, and structural similarity."""
+    return {
+        "psnr": metrics.psnr(view, truth),
+        "psnr_covered": metrics.psnr(view[covered], truth[covered]),
+        "psnr_open": metrics.psnr(view[~covered], truth[~covered]) if not covered.all() else float("nan"),
+        "ssim": metrics.ssim(view, truth),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write the figures as Markdown."""
+    lines = [
+        f"`python -m benchmarks.rgbd`, {platform.machine()}, torch {torch.__version__}; {MINI.width}x{MINI.height} px.",
+        "",
+        "Motorcycle pair (Middlebury 2014, from scikit-image): left photograph and its true depth in, right photograph",
+        f"judged by. The forward warp covers {rows[0]['covered']:.1%} of the right view; *open* is the rest.",
+        "",
+        "| right view | PSNR [dB] | covered | open | SSIM | median depth error, left view |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows[1:]:
+        error = "" if row["depth"] is None else f"{row['depth']:.2%}"
+        numbers = " | ".join(f"{row[key]:.2f}" for key in ("psnr", "psnr_covered", "psnr_open"))
+        lines.append(f"| {row['name']} | {numbers} | {row['ssim']:.3f} | {error} |")
+    return "\n".join(lines) + "\n"
+
+
+def sheet(shown: list[tuple[str, np.ndarray]], *, columns: int = 2, scale: int = 2) -> Image.Image:
+    """Lay the views out with their names."""
+    height, width = MINI.height * scale, MINI.width * scale
+    count = -(-len(shown) // columns)
+    picture = Image.new("RGB", (columns * (width + 8) + 8, count * (height + 34) + 8), (24, 24, 28))
+    draw = ImageDraw.Draw(picture)
+    for index, (name, view) in enumerate(shown):
+        x, y = 8 + index % columns * (width + 8), 8 + index // columns * (height + 34)
+        draw.text((x + 2, y), name, (230, 230, 230), ImageFont.load_default(18))
+        tile = Image.fromarray((view * 255).round().astype(np.uint8))
+        picture.paste(tile.resize((width, height), Image.Resampling.BICUBIC), (x, y + 26))
+    return picture
+
+
+def main() -> None:
+    """Make the scenes, print the table and write it and the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--teachers", nargs="+", default=["warp", "mini"])
+    parser.add_argument("--out", type=Path, help="write the table there too")
+    parser.add_argument("--picture", type=Path, help="write the views there")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows, shown = measure(args.teachers, Path(folder))
+    text = table(rows)
+    sys.stdout.write(text)
+    if args.out:
+        args.out.write_text(text)
+    if args.picture:
+        sheet(shown).save(args.picture)
+
+
+if __name__ == "__main__":
+    main()
