@@ -40,7 +40,7 @@ def generate(request: Request, progress: Progress, *, pipeline: LyraPipeline | N
     size = resolve(request.size)
     start = begin(run, size)
     with run.clock.stage("load"):
-        pipeline = pipeline or LyraPipeline.from_cards(size.tokenizer, size.decoder)
+        pipeline = pipeline or LyraPipeline.for_size(size)
     video = imagine(run, size, start)
     gaussians = decode(run, pipeline, video)
     # Thresholds of cleaning and fusing are lengths; in the decoder's unit they fit a toy and a hall alike.

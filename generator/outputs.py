@@ -43,14 +43,7 @@ def describe(run: Run, pipeline: LyraPipeline, size: Size, video: TeacherVideo) 
         "metric": video.metric,
         **({"world_frame": run.report["world_frame"]} if "world_frame" in run.report else {}),
         "camera": describe_start([clip.cameras for clip in video.clips]),
-        "checkpoints": {
-            name: {
-                "sha256": card["sha256"],
-                "configuration_sha256": card["configuration_sha256"],
-                "licence": card.get("licence", "Apache-2.0"),
-            }
-            for name, card in pipeline.cards.items()
-        },
+        "checkpoints": pipeline.provenance(),
         "cache_branch": pipeline.decoder.config.cache_branch,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
     }

@@ -17,6 +17,7 @@ from generator.decoder.streaming import decode, decode_times
 from generator.decoder.validate import unusual_sizes
 from generator.inputs import WarpedDepth, warp_conditioning
 from generator.prepare import Preparation, RayChoice
+from generator.sizes import Size
 from generator.teachers.teacher import Clip, Progress
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from generator.weights.checkpoint import Card, licence_of, load_checkpoint
@@ -80,6 +81,11 @@ class LyraPipeline:
         return cls(
             tokenizer, decoder.eval().requires_grad_(False), {"tokenizer": tokenizer_facts, "decoder": facts}
         )
+
+    @classmethod
+    def for_size(cls, size: Size) -> LyraPipeline:
+        """Load the networks of a size where that size runs them; raises LyraSimError as `from_cards` does."""
+        return cls.from_cards(size.tokenizer, size.decoder).to(size.device, getattr(torch, size.precision))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write both networks and their cards into a folder for `from_pretrained`; raises LyraSimError."""

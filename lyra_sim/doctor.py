@@ -48,7 +48,10 @@ def examine() -> dict[str, object]:
         "gpu": gpu,
         "kernels": _kernels(gpu),
         "weights_folder": str(weights_folder()),
+        "weights": _weights(),
         "sizes": {"mini": _mini(), "full": _full(gpu)},
+        "full_memory_gb": _memory(),
+        "safety_checker": _safety(),
         "targets": ["isaac-6", "isaac-5", "both"],
     }
 
@@ -94,6 +97,45 @@ def _mini() -> dict[str, object]:
         return {"available": True, "why": mini.describe()}
     except LyraSimError as error:
         return {"available": False, "why": str(error)}
+
+
+def _weights() -> list[dict[str, object]]:
+    """Return what is published, whether it is here, and under which licence."""
+    from generator.weights.registry import ENTRIES
+    from generator.weights.store import Store
+
+    store = Store()
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "here": store.has(entry),
+            "licence": entry.licence,
+            "licence_page": entry.page,
+            "licence_accepted": store.accepted(entry),
+        }
+        for entry in ENTRIES
+    ]
+
+
+def _memory() -> list[dict[str, object]]:
+    """Return the expected peaks of GPU memory at full size, by stage and offload."""
+    from generator.memory import memory_table
+
+    return memory_table()
+
+
+def _safety() -> dict[str, object]:
+    """Return whether the Cosmos guardrail would check what the full size makes, and why not."""
+    from generator.teachers.safety import safety_missing, safety_mode
+
+    try:
+        mode, missing = safety_mode(), safety_missing()
+    except LyraSimError as error:
+        return {"on": False, "why": str(error)}
+    if mode == "off":
+        return {"on": False, "why": "LYRA_SIM_SAFETY is off"}
+    return {"on": not missing, "why": "; ".join(missing) or "package and weights are here"}
 
 
 def _full(gpu: dict[str, object] | None) -> dict[str, object]:

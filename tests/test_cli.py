@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,4 @@ def test_doctor_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert "--size mini: ready" in output
     assert "state-space scan" in output
+    assert re.search(r"lyra-static +not here +NVIDIA Open Model License", output) or "(accepted)" in output

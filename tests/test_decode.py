@@ -59,7 +59,8 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return pipeline.encode((clip,))[0].transpose(0, 1).numpy()
 
     root = tmp_path_factory.mktemp("filmed")
-    write_scene(root, "corridor", clips, encode)
+    sha256 = pipeline.cards["tokenizer"]["sha256"]
+    write_scene(root, "corridor", clips, encode, tokenizer_sha256=sha256)
     return root
 
 
@@ -112,7 +113,7 @@ def test_latents_of_the_mini_chain_decode_to_its_gaussians(filmed: Path) -> None
 def test_the_scene_of_the_mini_chain_simulates(filmed: Path) -> None:
     """Show that the scene has splats, a collider and a preview, and says what it was made of."""
     out = filmed.parent / "scene.usdz"
-    assert main(["decode", str(filmed), "--views", "5,0", "--size", "mini", "--out", str(out)]) == 0
+    assert main(["decode", str(filmed), "--views", "5,0", "--out", str(out)]) == 0
     assert out.with_suffix(".png").stat().st_size > 10_000
     stage = Usd.Stage.Open(str(out))
     assert any(p.HasAPI(UsdPhysics.MeshCollisionAPI) for p in stage.Traverse())

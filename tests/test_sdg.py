@@ -117,11 +117,11 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_files(tmp_path, quiet
     }
     real = module.write_scene
 
-    def stops(folder: Path, stem: str, clips, encode):
+    def stops(folder: Path, stem: str, clips, encode, **facts):
         if stem == items[1].stem:
-            real(folder, stem, {0: clips[0]}, encode)
+            real(folder, stem, {0: clips[0]}, encode, **facts)
             raise KeyboardInterrupt
-        return real(folder, stem, clips, encode)
+        return real(folder, stem, clips, encode, **facts)
 
     monkeypatch.setattr(module, "write_scene", stops)
     with pytest.raises(KeyboardInterrupt):

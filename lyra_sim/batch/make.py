@@ -44,5 +44,4 @@ def _pipeline(size: str) -> Any:
     from generator.pipeline import LyraPipeline
     from generator.sizes import resolve
 
-    resolved = resolve(size)
-    return LyraPipeline.from_cards(resolved.tokenizer, resolved.decoder)
+    return LyraPipeline.for_size(resolve(size))

@@ -42,6 +42,8 @@ def capabilities() -> dict[str, list[str]]:
 
 def report(facts: dict) -> str:
     """Write the findings for a person."""
+    from generator.memory import memory_lines
+
     gpu = facts["gpu"]
     lines = [
         f"lyra-sim {facts['version']}, Python {facts['python']}, {facts['platform']}",
@@ -57,6 +59,14 @@ def report(facts: dict) -> str:
     ]
     for size, state in facts["sizes"].items():
         lines.append(f"  --size {size}: {'ready' if state['available'] else 'cannot run'} - {state['why']}")
+    lines += [
+        "",
+        f"  weights     {facts['weights_folder']}; each is bound to its licence:",
+        *_weights(facts["weights"]),
+    ]
+    checker = facts["safety_checker"]
+    lines += ["", f"  safety checker at full size: {'on' if checker['on'] else 'off'} - {checker['why']}"]
+    lines += memory_lines()
     if not facts["sizes"]["full"]["available"]:
         lines += [
             "",
@@ -64,3 +74,12 @@ def report(facts: dict) -> str:
             f"  {facts['weights_folder']} (or set LYRA_SIM_WEIGHTS). The mini size needs none of these.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _weights(entries: list[dict]) -> list[str]:
+    """Return a line per published model: whether it is here, and the licence that binds its user."""
+    return [
+        f"    {entry['name']:<17} {'here' if entry['here'] else 'not here':<9} {entry['licence']}"
+        f"{' (accepted)' if entry['licence_accepted'] else ''}"
+        for entry in entries
+    ]

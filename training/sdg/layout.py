@@ -55,11 +55,14 @@ def reversed_clip(clip: Clip) -> Clip:
     return Clip(clip.name + "_reversed", cameras, clip.rgb[::-1].copy(), clip.depth[::-1].copy())
 
 
-def write_scene(folder: Path, stem: str, clips: dict[int, Clip], encode: Encode) -> list[Path]:
+def write_scene(
+    folder: Path, stem: str, clips: dict[int, Clip], encode: Encode, *, tokenizer_sha256: str | None = None
+) -> list[Path]:
     """Write the files of a scene, one set per view number, and return them.
 
     A clip that brings latents of its own keeps them; others go through `encode`. Every file appears whole or not
-    at all; a scene is complete when the manifest names it, which its writer does last.
+    at all; a scene is complete when the manifest names it, which its writer does last. `tokenizer_sha256` tells
+    readers of the latents which weights made them.
 
     Raises:
         LyraSimError: The packages av or OpenEXR are missing.
@@ -69,7 +72,7 @@ def write_scene(folder: Path, stem: str, clips: dict[int, Clip], encode: Encode)
         latents = clip.latents if getattr(clip, "latents", None) is not None else encode(clip.rgb)
         writers: dict[str, Callable[[Path], None]] = {
             "rgb": lambda path, clip=clip: write_video(path, clip.rgb),  # type: ignore[misc]
-            "latent": lambda path, latents=latents: _write_latent(path, latents),  # type: ignore[misc]
+            "latent": lambda path, latents=latents: _write_latent(path, latents, tokenizer_sha256),  # type: ignore[misc]
             "depth": lambda path, clip=clip: write_depth(path, clip.depth),  # type: ignore[misc]
             "pose": lambda path, clip=clip: _write_npz(path, clip.cameras.c2w),  # type: ignore[misc]
             "intrinsics": lambda path, clip=clip: _write_npz(path, clip.cameras.intrinsics),  # type: ignore[misc]
@@ -84,9 +87,10 @@ def write_scene(folder: Path, stem: str, clips: dict[int, Clip], encode: Encode)
     return written
 
 
-def _write_latent(path: Path, latents: np.ndarray) -> None:
+def _write_latent(path: Path, latents: np.ndarray, tokenizer_sha256: str | None) -> None:
     array = np.ascontiguousarray(latents[None], np.float32)
-    save_file({"latent": array}, path, metadata={"space": "raw"})
+    made_by = {} if tokenizer_sha256 is None else {"tokenizer": tokenizer_sha256}
+    save_file({"latent": array}, path, metadata={"space": "raw", **made_by})
 
 
 def _write_npz(path: Path, data: np.ndarray) -> None:

@@ -99,7 +99,7 @@ def make_data(
         done = read_manifest(folder)
         _drop_torn_line(folder / MANIFEST, done)
         todo = [item for item in items if item.stem not in done]
-        tokenizer, _ = load_tokenizer(size.tokenizer)
+        tokenizer, card = load_tokenizer(size.tokenizer)
         failed, began = 0, time.monotonic()
         for index, item in enumerate(todo):
             each = (time.monotonic() - began) / index if index else float("nan")
@@ -107,7 +107,7 @@ def make_data(
                 "sdg", index / len(todo), f"{item.stem} ({index + 1} of {len(todo)}, {each:.1f} s each)"
             )
             try:
-                entry = make_scene(item, folder, size, settings, tokenizer)
+                entry = make_scene(item, folder, size, settings, tokenizer, str(card["sha256"]))
             except LyraSimError as error:
                 failed += 1
                 _append(folder / "failures.jsonl", {"stem": item.stem, "reason": str(error)})
@@ -122,7 +122,12 @@ def make_data(
 
 
 def make_scene(
-    item: Item, folder: Path, size: Size, settings: DataSettings, tokenizer: CosmosTokenizer
+    item: Item,
+    folder: Path,
+    size: Size,
+    settings: DataSettings,
+    tokenizer: CosmosTokenizer,
+    tokenizer_sha256: str,
 ) -> dict[str, Any]:
     """Film and write one scene; returns its line of the manifest."""
     began = time.monotonic()
@@ -142,7 +147,8 @@ def make_scene(
     if settings.backwards:
         clips |= {number + REVERSED_FROM: reversed_clip(clip) for number, clip in sorted(clips.items())}
     shard = folder / f"shard_{item.shard:05d}"
-    files = write_scene(shard, item.stem, clips, partial(encode, tokenizer))
+    encoder = partial(encode, tokenizer)
+    files = write_scene(shard, item.stem, clips, encoder, tokenizer_sha256=tokenizer_sha256)
     return {
         "stem": item.stem,
         "shard": shard.name,
