@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -21,10 +22,12 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics
 
 from lyra_sim.collider.report import RayCaster
 from lyra_sim.errors import LyraSimError
-from lyra_sim.usd.reader import read_usd
+from lyra_sim.usd.reader import read_usd_contents
 
 SIZES = {"ball": 0.05, "box": 0.05, "probe": 0.15}
 """Radius, or half the side, of what falls [m]."""
+APART = 0.32
+"""Least distance between two places [m]."""
 DROP = 0.5
 SECONDS = 4.0
 STEP = 1.0 / 120.0
@@ -73,14 +76,16 @@ print(json.dumps({"position": after, "speed": speed, "lowest": lowest}))
 def free_places(caster: RayCaster, low: np.ndarray, high: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return places (P, 2) where the floor is free for 0.3 m around, as seen from above."""
     rng = np.random.default_rng(seed)
-    ring = np.stack([np.cos(np.arange(12) * np.pi / 6), np.sin(np.arange(12) * np.pi / 6)], axis=1)
-    offsets = np.concatenate([[[0.0, 0.0]], 0.15 * ring, 0.3 * ring])
+    angle = np.arange(48) * np.pi / 24
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    offsets = np.concatenate([[[0.0, 0.0]], *(radius * ring for radius in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3))])
     places: list[np.ndarray] = []
     for _ in range(4000):
         place = rng.uniform(low[:2], high[:2])
         rays = np.column_stack([place + offsets, np.full(len(offsets), DROP + 0.4)])
         reached, _ = caster.cast(rays, np.tile([0.0, 0.0, -1.0], (len(rays), 1)))
-        apart = all(np.linalg.norm(place - p) > 0.1 for p in places)
+        # Far enough that the largest of the falling bodies do not push one another.
+        apart = all(np.linalg.norm(place - p) > APART for p in places)
         if apart and np.allclose(reached, DROP + 0.4, atol=0.005):
             places.append(place)
         if len(places) == count:
@@ -126,7 +131,8 @@ def simulate(python: str, stage: Path) -> dict[str, dict]:
 
 def measure(scene: Path, python: str, count: int, seed: int) -> list[str]:
     """Return one table row per kind of body."""
-    collider = read_usd(scene).collider
+    contents = read_usd_contents(scene)
+    collider, kind_of = contents.scene.collider, contents.scene.collider_kind
     if collider is None:
         raise LyraSimError(f"{scene} has no collider")
     low, high = collider.vertices.min(axis=0) + 1.2, collider.vertices.max(axis=0) - 1.2
@@ -141,9 +147,11 @@ def measure(scene: Path, python: str, count: int, seed: int) -> list[str]:
         height = np.array([found["position"][n][2] for n in names]) - size
         speed = np.array([found["speed"][n] for n in names])
         lowest = np.array([found["lowest"][n] for n in names]) - size
+        made = f"{kind_of}, {contents.collider_approximation}"
+        fallen, resting = int((lowest < -0.02).sum()), int((speed < 0.05).sum())
         rows.append(
-            f"| {scene.name} | {kind} | {len(names)} | {int((lowest < -0.02).sum())} | "
-            f"{int((speed < 0.05).sum())} | {np.abs(height).max() * 100:.2f} | {np.median(height) * 100:.2f} |"
+            f"| {scene.stem} | {made} | {kind} | {len(names)} | {fallen} | {resting} | "
+            f"{np.abs(height).max() * 100:.2f} | {abs(np.median(height)) * 100:.2f} |"
         )
     return rows
 
@@ -161,11 +169,12 @@ def main() -> None:
     args = parser.parse_args()
     rows = [row for scene in args.scenes for row in measure(scene, args.physx, args.count, args.seed)]
     table = [
-        f"Dropped from {DROP} m, {SECONDS} s of PhysX on the CPU at {1 / STEP:.0f} Hz. Heights are of the lowest",
-        "point of the body.",
+        f"Dropped from {DROP} m at random places (seed {args.seed}), then {SECONDS} s of PhysX on the CPU",
+        f"({platform.machine()}) at {1 / STEP:.0f} Hz. Heights are of the lowest point of a body. Collider `none`",
+        "is the mesh itself, `pieces` our convex pieces. At rest: slower than 5 cm/s.",
         "",
-        "| scene | body | dropped | below the floor | at rest | largest height off the floor [cm] | median [cm] |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| scene | collider | body | dropped | below floor | at rest | largest height off it [cm] | median [cm] |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
     text = "\n".join(table) + "\n"

@@ -157,33 +157,41 @@ def run(code: str, task: str, folder: str, count: int, degree: int, *, python: s
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {}
 
 
-def measure(count: int, degree: int, peer: str | None) -> list[str]:
+AGAINST = {
+    "write_ply": "plyfile write",
+    "read_ply": "plyfile read",
+    "write_particles": "usd-convert-gsplat usdc",
+    "write_nurec": "usd-convert-gsplat usdc",
+}
+"""Which rival each of our tasks is compared with."""
+
+
+def measure(count: int, degree: int, part: str, peer: str | None) -> list[str]:
     """Return the table rows of one SH degree."""
+    found: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         run(OURS, "prepare", folder, count, degree)
-        found = {t: run(OURS, t, folder, count, degree) for t in ("copy", "write_ply", "read_ply")}
-        for task in ("write_particles", "write_nurec", "read_particles", "read_nurec"):
-            found[task] = run(OURS, task, folder, count, degree)
-        found["plyfile write"] = run(PLYFILE, "write_ply", folder, count, degree)
-        found["plyfile read"] = run(PLYFILE, "read_ply", folder, count, degree)
-        if peer:
+        found["copy"] = run(OURS, "copy", folder, count, degree)
+        if part != "usd":
+            for task in ("write_ply", "read_ply"):
+                found[task] = run(OURS, task, folder, count, degree)
+                found[AGAINST[task]] = run(PLYFILE, task, folder, count, degree)
+        if part != "ply":
+            for task in ("write_particles", "write_nurec", "read_particles", "read_nurec"):
+                found[task] = run(OURS, task, folder, count, degree)
             # Its .usdz holds a text layer; the crate layer is the faster rival, though not a package.
-            for suffix in ("usdc", "usdz"):
-                found[f"usd-convert-gsplat {suffix}"] = run(PEER, suffix, folder, count, degree, python=peer)
+            for suffix in ("usdc", "usdz") if peer else ():
+                found[f"usd-convert-gsplat {suffix}"] = run(
+                    PEER, suffix, folder, count, degree, python=peer or ""
+                )
     data = found["copy"]["data"]
-    against = {
-        "write_ply": "plyfile write",
-        "read_ply": "plyfile read",
-        "write_particles": "usd-convert-gsplat usdc",
-        "write_nurec": "usd-convert-gsplat usdc",
-    }
     rows = []
     for task, result in found.items():
-        rival = found.get(against.get(task, ""))
-        faster = f"{rival['cpu'] / result['cpu']:.1f}x" if rival else ""
+        rival = found.get(AGAINST.get(task, ""))
+        faster = [f"{rival[k] / result[k]:.1f}x" if rival else "" for k in ("cpu", "wall")]
         rows.append(
             f"| {degree} | {task} | {result['cpu']:.2f} | {result['wall']:.2f} | "
-            f"{result['cpu'] / found['copy']['cpu']:.1f} | {result['memory'] / data:.2f} | {faster} |"
+            f"{result['cpu'] / found['copy']['cpu']:.1f} | {result['memory'] / data:.2f} | {' | '.join(faster)} |"
         )
     return rows
 
@@ -196,16 +204,20 @@ def main() -> None:
     parser.add_argument(
         "--count", type=int, default=2_000_000, metavar="N", help="number of Gaussians (2000000)"
     )
+    parser.add_argument(
+        "--degrees", type=int, nargs="+", default=[0, 3], metavar="D", help="SH degrees (0 3)"
+    )
+    parser.add_argument("--part", choices=("ply", "usd", "all"), default="all", help="which formats (all)")
     parser.add_argument("--peer", metavar="PYTHON", help="interpreter that has usd-convert-gsplat")
     parser.add_argument("--out", type=Path, metavar="PATH", help="write the table there")
     args = parser.parse_args()
-    rows = [row for degree in (0, 3) for row in measure(args.count, degree, args.peer)]
+    rows = [row for degree in args.degrees for row in measure(args.count, degree, args.part, args.peer)]
     table = [
         f"{args.count} random Gaussians, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.",
         "Seconds are of the best of 3 repeats (usd-convert-gsplat: of 1).",
         "",
-        "| SH degree | task | processor s | wall s | x plain copy | peak memory / data | faster than rival |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| SH degree | task | processor s | wall s | x plain copy | peak memory / data | faster (processor) | (wall) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
     text = "\n".join(table) + "\n"

@@ -28,8 +28,8 @@ _BASE = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 _SCALES = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 
-_CHUNK = 1 << 13
-"""Vertices per step: small enough for the cache, large enough to hide the calls."""
+_STEP_BYTES = 1 << 21
+"""Vertices per step [bytes]: small enough for the cache, large enough that threads rarely wait for the interpreter."""
 
 
 def read_ply(path: str | Path) -> Gaussians:
@@ -57,7 +57,7 @@ def read_ply(path: str | Path) -> Gaussians:
     with open(path, "rb") as file:
 
         def convert(parts: list[slice]) -> None:
-            buffer = np.empty(_CHUNK, header.dtype)
+            buffer = np.empty(_length(parts), header.dtype)
             for part in parts:
                 rows = buffer[: part.stop - part.start]
                 offset = header.offset + part.start * header.dtype.itemsize
@@ -65,7 +65,7 @@ def read_ply(path: str | Path) -> Gaussians:
                     raise LyraSimError(f"{path} is cut short while it is read")
                 _convert(rows, rest, gaussians, part)
 
-        _share(convert, count)
+        _share(convert, count, header.dtype.itemsize)
     return _checked(gaussians, str(path))
 
 
@@ -87,13 +87,13 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
         file.flush()
 
         def convert(parts: list[slice]) -> None:
-            buffer = np.empty((_CHUNK, len(names)), "<f4")
+            buffer = np.empty((_length(parts), len(names)), "<f4")
             for part in parts:
                 rows = buffer[: part.stop - part.start]
                 _fill(rows, gaussians, part)
                 _write_at(file.fileno(), rows, len(header) + part.start * 4 * len(names))
 
-        _share(convert, count)
+        _share(convert, count, 4 * len(names))
 
 
 def _fill(rows: np.ndarray, gaussians: Gaussians, part: slice) -> None:
@@ -115,9 +115,10 @@ def _write_at(descriptor: int, rows: np.ndarray, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _share(work: Callable[[list[slice]], None], count: int) -> None:
-    """Let a few threads do all parts of `count` vertices; numpy lets go of the interpreter while it computes."""
-    parts = [slice(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
+def _share(work: Callable[[list[slice]], None], count: int, size: int) -> None:
+    """Let a few threads do all parts of `count` vertices of `size` bytes; numpy computes without the interpreter."""
+    step = _STEP_BYTES // size + 1
+    parts = [slice(i, min(i + step, count)) for i in range(0, count, step)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(4, cores, len(parts))
     with ThreadPoolExecutor(workers) as pool:
@@ -125,9 +126,14 @@ def _share(work: Callable[[list[slice]], None], count: int) -> None:
             pass
 
 
+def _length(parts: list[slice]) -> int:
+    return max((part.stop - part.start for part in parts), default=0)
+
+
 def _checked(gaussians: Gaussians, source: str) -> Gaussians:
     """Return the Gaussians after the check of `Gaussians.checked`, which is faster in parts that fit the cache."""
-    if len(gaussians) <= _CHUNK or len({len(getattr(gaussians, f.name)) for f in fields(gaussians)}) > 1:
+    lengths = {len(getattr(gaussians, f.name)) for f in fields(gaussians)}
+    if lengths == {0} or len(lengths) > 1:
         return gaussians.checked(source)
 
     def check(parts: list[slice]) -> None:
@@ -135,7 +141,7 @@ def _checked(gaussians: Gaussians, source: str) -> Gaussians:
             gaussians.select(part).checked(source)
 
     try:
-        _share(check, len(gaussians))
+        _share(check, len(gaussians), 4 * (11 + gaussians.sh[0].size))
     except LyraSimError:
         # The message counts what is wrong in all of them.
         gaussians.checked(source)
