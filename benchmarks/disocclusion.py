@@ -34,7 +34,15 @@ from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import KINDS, parse_prompt
 from training.card import machine
 
-METHODS = ("grey", "warp", "warp, tokenized", "mini", "mini, as sampled", "truth, tokenized")
+METHODS = (
+    "grey",
+    "warp",
+    "warp, tokenized",
+    "mini",
+    "mini, not refined",
+    "mini, as sampled",
+    "truth, tokenized",
+)
 
 
 class Score:
@@ -101,7 +109,8 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: int, stride: 
             "grey": np.full_like(clip.rgb, 128),
             "warp": shown.rgb,
             "warp, tokenized": tokenized(tokenizer, shown.rgb),
-            "mini": composite(imagined, views),
+            "mini": composite(imagined, views, refiner=teacher.refiner),
+            "mini, not refined": composite(imagined, views),
             "mini, as sampled": imagined,
             "truth, tokenized": tokenized(tokenizer, clip.rgb),
         }

@@ -81,8 +81,9 @@ class TeacherTraining:
     log-normal around 0.6."""
     varied_share: float = 0.5
     """Share of the clips from the varied version, where there is one."""
-    open_weight: float = 4.0
-    """Added weight of latent cells that the warp leaves open."""
+    seen_weight: float = 0.03
+    """Weight of latent cells that the warp covers, over that of cells that it leaves open: the covered ones are
+    composited from the warp."""
     weight_limit: float = 20.0
     """Bound on the weight of a denoised error; the published weighting grows without bound at low noise, where
     it would be spent on detail finer than what the decoder shows."""
@@ -214,7 +215,7 @@ class Training:
         sigma = draw_noise_level(self.options, generator, len(example.target))
         error = denoised_error(self.network, example, sigma, generator)[:, :, 1:]
         emphasis = (1 / sigma**2 + 1 / SIGMA_DATA**2).clamp(max=self.options.weight_limit)
-        cells = 1 + self.options.open_weight * example.open_share[:, :, 1:]
+        cells = self.options.seen_weight + example.open_share[:, :, 1:]
         loss = (emphasis * self.weights * cells * error.square()).mean()
         if not torch.isfinite(loss):
             raise LyraSimError(f"loss is {loss.item()} at step {self.step}; lower the learning rate")
