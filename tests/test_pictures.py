@@ -298,13 +298,15 @@ def test_depth_that_does_not_fit_is_refused(depth: np.ndarray, words: str, tmp_p
 class _Estimator:
     """Claims one depth, and perhaps a lens."""
 
-    name = "fixed"
     metric = True
 
     def __init__(self, depth: float, valid: float = 1.0, focal: float | None = None) -> None:
+        self.name = "fixed" if focal is None else "moge"
         self.depth, self.valid, self.focal = depth, valid, focal
+        self.told: list[np.ndarray | None] = []
 
     def estimate(self, rgb: np.ndarray, *, intrinsics: np.ndarray | None = None) -> DepthEstimate:
+        self.told.append(intrinsics)
         valid = np.zeros(rgb.shape[:2], bool)
         valid.reshape(-1)[: round(self.valid * valid.size)] = True
         lens = None if self.focal is None else np.array([self.focal, self.focal, 28.0, 16.0])
@@ -321,9 +323,13 @@ def test_estimated_depth_says_what_it_rests_on(tmp_path: Path) -> None:
     assert assumed.source["intrinsics_from"] == "assumed"
     assert assumed.require_depth().max() == pytest.approx(6.0)
     assert any("65 degrees" in note for note in notes)
-    known = estimate_depth(picture, _Estimator(3.0, focal=44.0), note=notes.append)
-    assert known.source["intrinsics_from"] == "fixed"
+    finder, blind = _Estimator(3.0, focal=44.0), _Estimator(3.0)
+    known = estimate_depth(picture, finder, note=notes.append)
+    assert known.source["intrinsics_from"] == "moge"
     assert known.intrinsics[0] == 44.0
+    assert finder.told == [None]
+    estimate_depth(picture, blind, note=notes.append)
+    np.testing.assert_array_equal(blind.told[0], picture.intrinsics)
     with pytest.raises(LyraSimError, match="found depth in"):
         estimate_depth(picture, _Estimator(3.0, valid=0.001), note=notes.append)
 

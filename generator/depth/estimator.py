@@ -49,6 +49,8 @@ BACKENDS: dict[str, str] = {
     "moge": "generator.depth.moge",
 }
 """Module of every estimator by name; each has `load(size) -> DepthEstimator` and is imported on demand."""
+FIND_THE_LENS = frozenset({"depth-pro", "moge"})
+"""Estimators that find the focal length of a picture themselves; the others should be told one."""
 
 
 def load_estimator(name: str, size: Size) -> DepthEstimator:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from generator.depth import DepthEstimator
+from generator.depth.estimator import FIND_THE_LENS
 from generator.pictures.depth_file import read_depth
 from generator.pictures.fit import Window, fill_depth
 from generator.pictures.lens import USUAL_FIELD, read_lens, usual_lens
@@ -145,10 +146,11 @@ def estimate_depth(picture: Picture, estimator: DepthEstimator, *, note: Note) -
         LyraSimError: The estimate is no usable depth.
     """
     stated = picture.source["intrinsics_from"] != "assumed"
-    estimate = estimator.estimate(picture.rgb, intrinsics=picture.intrinsics if stated else None)
+    told = stated or estimator.name not in FIND_THE_LENS
+    estimate = estimator.estimate(picture.rgb, intrinsics=picture.intrinsics if told else None)
     source = dict(picture.source)
     intrinsics = picture.intrinsics
-    if not stated and estimate.intrinsics is not None:
+    if not told and estimate.intrinsics is not None:
         intrinsics = np.asarray(estimate.intrinsics, np.float64)
         source["intrinsics_from"] = estimator.name
     elif not stated:
