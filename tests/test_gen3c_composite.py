@@ -60,6 +60,7 @@ def test_an_untrained_refiner_changes_nothing() -> None:
     frames = np.full_like(truth, 90)
     refiner = Refiner((4, 8, 8))
     assert np.array_equal(composite(frames, views, refiner=refiner), composite(frames, views))
+    assert refiner.out.bias is not None
     torch.nn.init.constant_(refiner.out.bias, 0.1)
     changed = composite(frames, views, refiner=refiner)
     seen = views.mask[:, 0].numpy() > 0.5

@@ -121,7 +121,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = options.learning_rate * warm * max(0.05, min(1.0, left))
         batch = self.images.batch(options.seed, self.step, count=options.batch)
-        loss, terms = depth_loss(*self.network(batch.rgb, batch.rays), batch, options)
+        log_depth, validity = self.network(batch.rgb, batch.rays)
+        loss, terms = depth_loss(log_depth, validity, batch, options)
         if not torch.isfinite(loss):
             raise LyraSimError(f"loss is {loss.item()} at step {self.step}; lower the learning rate")
         self.optimizer.zero_grad(set_to_none=True)

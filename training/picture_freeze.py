@@ -60,7 +60,7 @@ def freeze(
     }
     if name == "teacher":
         training["tokenizer_sha256"] = load_card(mini.TOKENIZER)["sha256"]
-    extra = {"sampling": sampling} if sampling else {}
+    extra: dict[str, Any] = {"sampling": sampling} if sampling else {}
     extra |= {"training": training, "metrics": metrics or {}, "git_commit": git_commit()}
     tensors = {key: value.half().contiguous() for key, value in state["average"].items()}
     return write_pair(out, name, KINDS[name], tensors, facts["configuration"], extra)
