@@ -8,11 +8,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lyra_sim.atomic import atomic_path, disk_error
 from lyra_sim.batch.engines import Engine
-from lyra_sim.batch.expand import Plan
 from lyra_sim.batch.folder import JOURNAL, SPEC, BatchFolder
 from lyra_sim.batch.journal import Journal, parse
 from lyra_sim.batch.manifest import write_manifest
@@ -21,6 +20,9 @@ from lyra_sim.batch.scenes import PlannedScene
 from lyra_sim.batch.work import Outcome, Task, is_disk_full
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
+
+if TYPE_CHECKING:
+    from lyra_sim.batch.expand import Plan
 
 LOST_LIMIT = 3
 """Workers that a scene may take with it before it counts as failed."""

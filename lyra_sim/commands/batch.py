@@ -16,9 +16,11 @@ from lyra_sim.progress import Progress
 
 if TYPE_CHECKING:
     from lyra_sim.batch.engines import Engine
+    from lyra_sim.batch.engines.pool import ProcessPool
     from lyra_sim.batch.expand import Plan
 
-CORES_PER_WORKER = 2
+GIB_PER_WORKER = 2.0
+"""Memory to count on for a worker of size mini, nearly twice what one was measured to need."""
 SHOWN = 12
 """Scenes that a dry run lists."""
 
@@ -48,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--workers",
         metavar="N",
         type=int,
-        help="worker processes (one per GPU, or one per two cores); cores are shared out among them",
+        help="worker processes (one per GPU, or one per core and 2 GiB); cores are shared out among them",
     )
     parser.add_argument(
         "--ray",
@@ -123,20 +125,36 @@ def resolve_size(name: str) -> str:
 
 def engine_starter(args: argparse.Namespace, plan: Plan) -> Callable[[], Engine]:
     """Return what starts the engine that the options ask for."""
-    from lyra_sim.batch.engines.pool import ProcessPool, thread_variables
-
     on_gpu = plan.recipe["make"]["size"] == "full"  # type: ignore[index]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if args.ray:
         from lyra_sim.batch.engines.ray_cluster import RayCluster
 
-        return lambda: RayCluster(args.ray, gpu=on_gpu, cores=CORES_PER_WORKER, threads=CORES_PER_WORKER)
-    gpus = visible_gpus() if on_gpu else []
-    workers = args.workers or len(gpus) or max(1, cores // CORES_PER_WORKER)
+        return lambda: RayCluster(args.ray, gpu=on_gpu)
+    return lambda: local_pool(args.workers, gpus=visible_gpus() if on_gpu else [])
+
+
+def local_pool(workers: int | None, *, gpus: list[str]) -> ProcessPool:
+    """Return workers for this machine: one per GPU, or per core while memory lasts, unless told how many.
+
+    Two workers of one thread make far more scenes than one worker of two, because much of a scene is serial
+    (benchmarks/results/batch.md).
+    """
+    from lyra_sim.batch.engines.pool import ProcessPool, thread_variables
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or len(gpus) or max(1, min(cores, int(min(memory_gib() / GIB_PER_WORKER, 1e6))))
     environments = [thread_variables(max(1, cores // workers)) for _ in range(workers)]
     for index, environment in enumerate(environments if gpus else []):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
-    return lambda: ProcessPool(environments)
+    return ProcessPool(environments)
+
+
+def memory_gib() -> float:
+    """Return the memory of this machine, or plenty where it cannot be asked."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (ValueError, OSError, AttributeError):
+        return float("inf")
 
 
 def visible_gpus() -> list[str]:

@@ -14,6 +14,9 @@ from lyra_sim.errors import LyraSimError
 RETRIES = 3
 """How often Ray repeats a task whose worker or machine was lost."""
 
+GPU_THREADS = 4
+"""Threads of a task that has a GPU."""
+
 _PATIENCE_S = 1.0
 _QUEUED_PER_SLOT = 1
 """Tasks that wait on the cluster for each that can run, so that no machine waits for the driver."""
@@ -25,14 +28,12 @@ class RayCluster:
     A Ray worker process is used again for later tasks, so it, too, loads the networks once.
     """
 
-    def __init__(self, address: str, *, gpu: bool, cores: int, threads: int) -> None:
+    def __init__(self, address: str, *, gpu: bool) -> None:
         """Connect, or start a cluster on this machine.
 
         Args:
             address: `auto`, an address such as `10.0.0.1:6379` or `ray://...`, or `local` to start one here.
-            gpu: Whether a task needs a GPU.
-            cores: Cores that a task without a GPU takes.
-            threads: Threads that a task's libraries may use.
+            gpu: Whether a task needs a GPU; otherwise it takes one core.
 
         Raises:
             LyraSimError: Ray is not installed or there is no such cluster.
@@ -40,18 +41,20 @@ class RayCluster:
         # Ray reports usage to its makers unless told not to; that is not ours to decide.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = ray = require("ray")
-        self._gpu, self._cores = gpu, cores
-        environment = {"env_vars": thread_variables(threads)}
+        self._gpu = gpu
+        # Beside a GPU a few threads do the rest of a scene; without one, a core each is fastest.
+        environment = {"env_vars": thread_variables(GPU_THREADS if gpu else 1)}
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         where = {"include_dashboard": False} if address == "local" else {"address": address}
         try:
             ray.init(**where, **options, runtime_env=environment)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:
+            # Ray raises plain exceptions too, such as for a node that does not start in time.
             raise LyraSimError(
-                f"--ray {address}: no Ray cluster answers there ({str(error).splitlines()[0]}); "
+                f"--ray {address}: no Ray cluster answers ({str(error).splitlines()[0]}); "
                 "start one with `ray start --head`, or use --ray local"
             ) from error
-        needs: dict[str, Any] = {"num_gpus": 1} if gpu else {"num_cpus": cores}
+        needs: dict[str, Any] = {"num_gpus": 1} if gpu else {"num_cpus": 1}
         self._remote = ray.remote(max_retries=RETRIES, retry_exceptions=False, **needs)(work)
         self._running: dict[Any, Task] = {}
 
@@ -59,7 +62,7 @@ class RayCluster:
     def capacity(self) -> int:
         """Tasks that the cluster can run now, and as many that wait for them."""
         have = self._ray.cluster_resources()
-        slots = have.get("GPU", 0.0) if self._gpu else have.get("CPU", 0.0) / self._cores
+        slots = have.get("GPU", 0.0) if self._gpu else have.get("CPU", 0.0)
         return max(1, int(slots)) * (1 + _QUEUED_PER_SLOT)
 
     def submit(self, task: Task) -> None:
