@@ -13,6 +13,7 @@ from diffusers import AutoencoderKLCosmos, CosmosTransformer3DModel
 from full_size_files import official_name
 from torch import Tensor, nn
 
+from generator.teachers.gen3c.keys import diffusers_key
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.gen3c.published import load_published_transformer
 from generator.teachers.gen3c.sampler import make_scheduler
@@ -292,3 +293,28 @@ def test_wrong_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None:
     ]:
         with pytest.raises(LyraSimError, match=message):
             load_published_transformer(tmp_path / name, configuration=TINY)
+
+
+def fastvideo_name(name: str) -> str:
+    """Return FastVideo's name of a diffusers weight."""
+    for old, new in [
+        ("time_embed.norm", "affine_norm"),
+        ("norm_out.linear_", "final_layer.adaln_modulation."),
+        ("norm1.linear_", "adaln_modulation_self_attn."),
+        ("norm2.linear_", "adaln_modulation_cross_attn."),
+        ("norm3.linear_", "adaln_modulation_mlp."),
+        ("to_out.0", "to_out"),
+        ("ff.net.0.proj", "mlp.fc_in"),
+        ("ff.net.2", "mlp.fc_out"),
+    ]:
+        name = name.replace(old, new)
+    return f"final_layer.{name}" if name.startswith("proj_out") else name
+
+
+def test_converted_copies_have_every_weight_too() -> None:
+    """FastVideo's names, which differ from the official and from diffusers' ones, lead to the same network."""
+    names = list(tiny_pipeline().transformer.state_dict())
+    foreign = [fastvideo_name(name) for name in names]
+    assert sum(a != b for a, b in zip(names, foreign, strict=True)) > 10
+    assert [diffusers_key(name) for name in foreign] == names
+    assert [diffusers_key(name) for name in names] == names

@@ -24,15 +24,36 @@ _TOP = {
     "final_layer.adaLN_modulation.1": "norm_out.linear_1",
     "final_layer.adaLN_modulation.2": "norm_out.linear_2",
 }
+_CONVERTED = ("transformer_blocks.", "patch_embed.", "time_embed.", "learnable_pos_embed.", "affine_norm.")
+_CONVERTED += ("final_layer.proj_out.", "final_layer.adaln_modulation.", "norm_out.", "proj_out.")
+"""What names start with in copies that others have converted: FastVideo's, and diffusers' own."""
+_FASTVIDEO = (
+    (r"^affine_norm\.", "time_embed.norm."),
+    (r"^final_layer\.proj_out\.", "proj_out."),
+    (r"^final_layer\.adaln_modulation\.([12])\.", r"norm_out.linear_\1."),
+    (r"\.adaln_modulation_self_attn\.([12])\.", r".norm1.linear_\1."),
+    (r"\.adaln_modulation_cross_attn\.([12])\.", r".norm2.linear_\1."),
+    (r"\.adaln_modulation_mlp\.([12])\.", r".norm3.linear_\1."),
+    (r"\.to_out\.(?!0\.)", ".to_out.0."),
+    (r"\.mlp\.fc_in\.", ".ff.net.0.proj."),
+    (r"\.mlp\.fc_out\.", ".ff.net.2."),
+)
 
 
 def diffusers_key(official: str) -> str | None:
-    """Return diffusers' name of an official tensor, or None for one that is not a weight.
+    """Return diffusers' name of a tensor of GEN3C, or None for one that is not a weight.
+
+    Args:
+        official: Name in the published `model.pt`, or in a converted copy (FastVideo's or diffusers' names).
 
     Raises:
         LyraSimError: The name belongs to no part of the network.
     """
     key = official.removeprefix("net.")
+    if key.startswith(_CONVERTED):
+        for pattern, name in _FASTVIDEO:
+            key = re.sub(pattern, name, key)
+        return key
     if _DROPPED.search(key):
         return None
     if match := re.fullmatch(r"extra_pos_embedder\.(pos_emb_[thw])", key):
