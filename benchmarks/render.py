@@ -1,21 +1,28 @@
 """Time the CPU renderer against its PyTorch twin, a Taichi twin and the arithmetic it cannot do without.
 
-Run `python -m benchmarks.render [--quick] [--out benchmarks/results/render.md]`. Every time is of whole calls:
-projection, sorting and binning included. `wall` is the best of several calls on two threads, which a busy
-machine inflates; `busy` is the best processor time of a call on one thread, which it hardly does.
+Run `python -m benchmarks.render` for all cases, or name some (`cloud:100000:176x320 compile`): cases are kept in
+benchmarks/results/render.json, and the table beside it is written anew from all that are there. Every time is of
+whole calls: projection, sorting and binning included. `wall` is the best of several calls on two threads, which
+a busy machine inflates; `busy` is the best processor time of a call on one thread, which it hardly does. All
+backends of one case are timed one after another in one run, each in a process of its own. A first call that compiles
+is not counted, except for the reference, which has none.
 
-Scenes: `cloud` fills a box that the camera looks through from one end (about a third is visible, as in the
-prototypes that the figures refer to); `room` lies on the walls around a camera, in cells of 4 pixels, as the
-decoder's Gaussians do. The floor is the number of (Gaussian, pixel) pairs that contribute, times 42 operations
-forward and 75 backward, over the rate of fused multiply-adds measured in the same run.
+Scenes: `cloud` fills a box that the camera looks through from one end (about a quarter is visible; the prototypes
+of the targets saw about 30%); `room` lies on the walls around a camera, in cells of 4 pixels, as the decoder's
+Gaussians do. The floor is the number of (Gaussian, pixel) pairs that contribute, times 42 operations forward and 75
+backward, over the rate of fused multiply-adds measured in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +32,7 @@ import numba
 import numpy as np
 import torch
 
+from benchmarks.render_table import CASES, case_rows, table, verdicts
 from generator.render import cpu, rasterize
 from generator.render.cpu_blend import LOG2_ALPHA_LIMIT, STOP, exponent_rows
 from generator.render.cpu_layout import TILE_HEIGHT, TILE_WIDTH, Bins, Shapes
@@ -32,15 +40,13 @@ from generator.render.kernel import serial
 from generator.render.request import Request
 from generator.render.simd import spread, store
 
-FORWARD_OPERATIONS, BACKWARD_OPERATIONS = 42, 75
-SIZES = ((176, 320), (352, 640))
-COUNTS = (20_000, 100_000, 500_000)
+KEPT = Path(__file__).parent / "results" / "render.json"
 
 
 def cloud(count: int) -> list[np.ndarray]:
-    """Return Gaussians in a box of 8 x 4 x 8 m in front of the camera."""
+    """Return Gaussians in a box of 10 x 5 x 8 m, of which the camera stands 1 m inside."""
     random = np.random.default_rng(0)
-    means = random.random((count, 3)) * [8, 4, 8] - [4, 2, -0.2]
+    means = random.random((count, 3)) * [10, 5, 8] - [5, 2.5, 1]
     scales = 0.02 * np.exp(0.4 * random.normal(size=(count, 3)))
     return _complete(random, means, scales)
 
@@ -69,11 +75,10 @@ def camera(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def best(call: Callable[[], Any], clock: Callable[[], float], seconds: float) -> float:
-    """Return the least time of a call [ms], over `seconds` of calls but at least two."""
-    call()
+    """Return the least time of a call [ms], over `seconds` of calls."""
     times: list[float] = []
     until = time.perf_counter() + seconds
-    while len(times) < 2 or (time.perf_counter() < until and len(times) < 200):
+    while not times or (time.perf_counter() < until and len(times) < 200):
         start = clock()
         call()
         times.append(clock() - start)
@@ -91,6 +96,8 @@ def calls(arrays: list[np.ndarray], height: int, width: int, backend: str) -> tu
         rasterize(*tensors, *view, height=height, width=width, backend=backend)
 
     def both() -> None:
+        for leaf in leaves:
+            leaf.grad = None
         rendering = rasterize(*leaves, *view, height=height, width=width, backend=backend)
         torch.autograd.backward((rendering.rgb, rendering.depth, rendering.alpha), grads)
 
@@ -181,91 +188,96 @@ def contributing_pairs(arrays: list[np.ndarray], height: int, width: int) -> tup
     return len(kept.bins.slots), _contributing_pairs(kept.splats, kept.bins, columns, height, width)
 
 
-def set_threads(count: int) -> None:
-    """Give torch, and with it our kernels, this many threads."""
-    torch.set_num_threads(count)
-
-
-def taichi_problem() -> str | None:
-    """Start Taichi on two threads; return why that is impossible, or None."""
-    try:
-        import taichi
-    except ImportError:
-        return "taichi is not installed, so its rows are missing: pip install taichi (in any environment on PYTHONPATH)"
-    taichi.init(arch=taichi.cpu, cpu_max_num_threads=2, log_level=taichi.WARN)
-    return None
-
-
-def measure(
-    scene: str, count: int, size: tuple[int, int], rate: float, options: argparse.Namespace
-) -> list[str]:
-    """Return the rows of one scene at one size."""
-    height, width = size
+def time_one(kind: str, scene: str, count: int, height: int, width: int, seconds: float) -> dict[str, Any]:
+    """Return the wall times of a backend on two threads, and its processor times on one [ms]."""
     arrays = {"cloud": cloud, "room": room}[scene](count)
-    visible, pairs = contributing_pairs(arrays, height, width)
-    floors = pairs * FORWARD_OPERATIONS / rate, pairs * (FORWARD_OPERATIONS + BACKWARD_OPERATIONS) / rate
-    head = f"{scene:5} {count:7} {height}x{width}"
-    rows = [
-        f"{head} floor     one thread{floors[0]:8.1f} {floors[1]:8.1f}   {visible} visible, {pairs / 1e6:.1f} M pairs"
-    ]
-    kinds = ["cpu"]
-    if options.taichi:
-        kinds.append("taichi")
-    if count <= options.reference_limit:
-        kinds.append("reference")
-    for kind in kinds:
-        makers = (
-            taichi_calls(arrays, height, width) if kind == "taichi" else calls(arrays, height, width, kind)
-        )
-        set_threads(2)
-        wall = [best(call, time.perf_counter, options.seconds) for call in makers]
-        row = f"{head} {kind:9} wall      {wall[0]:8.1f} {wall[1]:8.1f}"
-        if kind != "taichi":
-            set_threads(1)
-            busy = [best(call, time.process_time, options.seconds) for call in makers]
-            row += f"   busy {busy[0]:8.1f} {busy[1]:8.1f}"
-            set_threads(2)
-        rows.append(row)
-        sys.stderr.write(row + "\n")
-    return rows
+    if kind == "taichi":
+        import taichi
+
+        taichi.init(arch=taichi.cpu, cpu_max_num_threads=2, log_level=taichi.WARN)
+        return {
+            "wall": [best(call, time.perf_counter, seconds) for call in taichi_calls(arrays, height, width)]
+        }
+    makers = calls(arrays, height, width, kind)
+    torch.set_num_threads(2)
+    if kind == "reference":
+        return {"wall": [best(call, time.perf_counter, seconds) for call in makers]}
+    for call in makers:
+        call()
+    torch.set_num_threads(1)
+    busy = [best(call, time.process_time, seconds) for call in makers]
+    torch.set_num_threads(2)
+    return {"busy": busy, "wall": [best(call, time.perf_counter, seconds) for call in makers]}
+
+
+def in_child(*arguments: object) -> dict[str, Any]:
+    """Run `time_one` in its own process, so that the thread pools of one backend do not disturb another."""
+    command = [sys.executable, "-m", "benchmarks.render", "--one", json.dumps(arguments)]
+    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(child.stdout.splitlines()[-1]))
+
+
+def measure(case: str, seconds: float) -> dict[str, Any]:
+    """Return what is kept of one case, such as `cloud:100000:176x320`."""
+    if case == "compile":
+        return {"case": case, "machine": machine(), "seconds": compile_seconds()}
+    scene, count, size = case.split(":")
+    height, width = (int(side) for side in size.split("x"))
+    rate, load = machine_rate(), os.getloadavg()[0]
+    visible, pairs = contributing_pairs({"cloud": cloud, "room": room}[scene](int(count)), height, width)
+    kinds = ["cpu", *(["taichi"] if importlib.util.find_spec("taichi") else []), "reference"]
+    times = {kind: in_child(kind, scene, int(count), height, width, seconds) for kind in kinds}
+    facts = {"visible": visible, "pairs": pairs, "rate": rate, "load": load}
+    return {"case": case, "machine": machine(), **facts, "times": times}
+
+
+def compile_seconds() -> dict[str, float]:
+    """Return the seconds of the first call with and without compiled kernels on disk, and of the import."""
+    code = (
+        "import time; a = time.perf_counter(); import torch; b = time.perf_counter(); import generator.render\n"
+        "c = time.perf_counter(); from benchmarks.render import calls, cloud\n"
+        "both = calls(cloud(1000), 48, 64, 'cpu')[1]; d = time.perf_counter(); both()\n"
+        "print(c - b, time.perf_counter() - d)"
+    )
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        for name in ("first call, nothing on disk", "first call, kernels on disk"):
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+            imported, called = (float(word) for word in done.stdout.split())
+            found |= {"import, after torch": imported, name: called}
+    return found
 
 
 def main() -> None:
-    """Print the table, and write it where `--out` says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="20k and 100k at 176x320 only")
-    parser.add_argument("--seconds", type=float, default=2.0, help="time spent on each figure")
-    parser.add_argument(
-        "--reference-limit", type=int, default=100_000, help="most Gaussians for the reference"
+    """Time the cases, keep them, and write the table of all that are kept."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help=f"some of {', '.join(CASES)}; all when left out"
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="time spent on each figure")
+    parser.add_argument("--table", action="store_true", help="only write the table anew")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    problem = taichi_problem()
-    options.taichi = problem is None
-    rate = machine_rate()
-    before = os.getloadavg()[0]
-    rows = []
-    for size in SIZES[:1] if options.quick else SIZES:
-        for count in COUNTS[:2] if options.quick else COUNTS:
-            rows += measure("cloud", count, size, rate, options)
-    for count in (72_000, 360_000):
-        rows += measure("room", count, SIZES[0], rate, options)
-    load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    if options.one:
+        sys.stdout.write(json.dumps(time_one(*json.loads(options.one))) + "\n")
+        return
+    kept: dict[str, dict[str, Any]] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    for case in [] if options.table else options.cases or CASES:
+        kept[case] = measure(case, options.seconds)
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+        rows = case_rows(kept[case]) if case != "compile" else verdicts({case: kept[case]})
+        sys.stderr.write("\n".join(rows) + "\n")
+    KEPT.with_suffix(".md").write_text(table(kept))
+
+
+def machine() -> str:
+    """Return the machine and the versions, in one line."""
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}"
-    lines = [
-        f"{processor()}, {os.cpu_count()} cores; {versions}; {load}.",
-        f"One thread does {rate / 1e6:.1f} G float32 operations per second. Milliseconds per view.",
-        "",
-        "```",
-        "scene   count size     what             forward      and backward",
-        *rows,
-        "```",
-        *([problem] if problem else []),
-    ]
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if options.out:
-        options.out.write_text(text)
+    return f"{processor()}, {os.cpu_count()} cores; {versions}."
 
 
 def processor() -> str:
