@@ -342,7 +342,7 @@ def test_latents_of_another_tokenizer_are_refused(folder: Path, capsys: pytest.C
     from safetensors.torch import save_file
 
     path = folder / "5" / "latent" / "scene.safetensors"
-    facts = {"space": "raw", "tokenizer": "0123456789abcdef"}
+    facts = {"space": "raw 0123456789abcdef"}
     save_file({"latent": smooth_latent()[None]}, path, metadata=facts)
     error = refused(capsys, folder)
     assert "made by tokenizer 0123456789ab" in error

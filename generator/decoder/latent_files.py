@@ -34,36 +34,36 @@ class StoredLatent:
 
     values: Tensor
     """The array, as stored, float32."""
-    metadata: dict[str, str]
-    """`space` is `raw` for raw tokenizer latents; `tokenizer` is the SHA-256 of the weights that made them."""
+    space: str
+    """What the file says about itself: `raw` or `raw SHA256` for raw latents of the tokenizer weights of that
+    hash, nothing for the diffusion space of the published files."""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether these are raw tokenizer latents."""
+        return self.space.split(" ")[0] == "raw"
+
+    @property
+    def tokenizer(self) -> str | None:
+        """SHA-256 of the tokenizer weights that made the latent, where the file tells."""
+        return self.space.partition(" ")[2] or None
 
 
 def read_latent(path: Path) -> StoredLatent:
     """Read a latent file; raises LyraSimError when it is missing, damaged or holds anything but one array."""
     if path.suffix == ".pkl":
-        return StoredLatent(_read_pickle(path), {})
+        return StoredLatent(_read_pickle(path), "")
     return _read_safetensors(path)
 
 
-def metadata_of(path: Path) -> dict[str, str]:
-    """Return what a latent file says about itself, without reading the latent; a pickle says nothing."""
-    if path.suffix == ".pkl":
-        return {}
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise LyraSimError(f"{path}: cannot be read as safetensors ({error})") from error
-
-
 def _read_safetensors(path: Path) -> StoredLatent:
-    """Return the only tensor of a file, float32, and its metadata."""
+    """Return the only tensor of a file, float32, and its space."""
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             if len(names) != 1:
                 raise LyraSimError(f"{path}: holds {len(names)} tensors, expected one latent")
-            return StoredLatent(file.get_tensor(names[0]).float(), file.metadata() or {})
+            return StoredLatent(file.get_tensor(names[0]).float(), (file.metadata() or {}).get("space", ""))
     except (SafetensorError, OSError) as error:
         raise LyraSimError(f"{path}: cannot be read as safetensors ({error})") from error
 

@@ -1,7 +1,7 @@
 """Read the published layout of generated latents: `<view>/{latent,pose,intrinsics}/<stem>`.
 
 Latents are (1, C, t, h, w), channel before time, in diffusion space; a safetensors file whose metadata says
-`space: raw` holds raw tokenizer latents.
+`space: raw`, with or without the hash of the tokenizer's weights behind it, holds raw tokenizer latents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from generator.decoder import validate
 from generator.decoder.config import DecoderConfig
 from generator.decoder.frames import VIEW_ORDER
-from generator.decoder.latent_files import StoredLatent, metadata_of, read_first_exr, read_latent, read_npz
+from generator.decoder.latent_files import StoredLatent, read_first_exr, read_latent, read_npz
 from generator.decoder.latents import denormalize_latents
 from lyra_sim.errors import LyraSimError
 
@@ -59,10 +59,6 @@ class _View:
     intrinsics: Tensor
     files: dict[str, Path]
 
-    @property
-    def is_raw(self) -> bool:
-        return self.latent.metadata.get("space") == "raw"
-
 
 def stems(folder: Path, views: tuple[str, ...] = VIEW_ORDER) -> list[str]:
     """Return the scenes that a folder holds, by the stem that their files share, sorted."""
@@ -101,7 +97,7 @@ def scene_of(folder: Path, scene: str | None, views: tuple[str, ...] | None = No
 def tokenizer_of(folder: Path, stem: str, views: tuple[str, ...] | None = None) -> str | None:
     """Return the SHA-256 of the tokenizer weights that made a scene's latents, where its file tells."""
     path = _latent_path(folder / (views or VIEW_ORDER)[0], stem)
-    return metadata_of(path).get("tokenizer") if path.is_file() else None
+    return read_latent(path).tokenizer if path.suffix == ".safetensors" and path.is_file() else None
 
 
 def read_latent_folder(
@@ -151,7 +147,7 @@ def read_latent_folder(
         views=views,
         frames=frames,
         stem=stem,
-        space="raw" if first.is_raw else "diffusion",
+        space="raw" if first.latent.is_raw else "diffusion",
         sha256=_hash([path for view in read.values() for path in view.files.values()]),
     )
 
@@ -188,7 +184,7 @@ def _hash(files: list[Path]) -> str:
 
 def _require_tokenizer(view: _View, tokenizer_sha256: str | None) -> None:
     """Refuse latents of another tokenizer; nothing in their shape would tell."""
-    made_by = view.latent.metadata.get("tokenizer")
+    made_by = view.latent.tokenizer
     if made_by and tokenizer_sha256 and made_by != tokenizer_sha256:
         raise LyraSimError(
             f"{view.files['latent']}: made by tokenizer {made_by[:12]}, but these weights go with tokenizer "
@@ -205,7 +201,7 @@ def _size(latent: Tensor, config: DecoderConfig) -> str:
 
 def _raw_latent(view: _View, mean_std: tuple[Tensor, Tensor] | None) -> Tensor:
     """Return a view's raw latents (t, C, h, w)."""
-    if view.is_raw:
+    if view.latent.is_raw:
         return view.values.transpose(0, 1)
     if mean_std is None:
         raise LyraSimError(

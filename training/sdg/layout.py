@@ -89,8 +89,8 @@ def write_scene(
 
 def _write_latent(path: Path, latents: np.ndarray, tokenizer_sha256: str | None) -> None:
     array = np.ascontiguousarray(latents[None], np.float32)
-    made_by = {} if tokenizer_sha256 is None else {"tokenizer": tokenizer_sha256}
-    save_file({"latent": array}, path, metadata={"space": "raw", **made_by})
+    # One entry, because safetensors writes several in an order that changes from run to run.
+    save_file({"latent": array}, path, metadata={"space": f"raw {tokenizer_sha256 or ''}".strip()})
 
 
 def _write_npz(path: Path, data: np.ndarray) -> None:
