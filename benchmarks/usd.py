@@ -180,7 +180,8 @@ def measure(count: int, degree: int, part: str, peer: str | None) -> list[str]:
             for task in ("write_particles", "write_nurec", "read_particles", "read_nurec"):
                 found[task] = run(OURS, task, folder, count, degree)
             # Its .usdz holds a text layer; the crate layer is the faster rival, though not a package.
-            for suffix in ("usdc", "usdz") if peer else ():
+            suffixes = ("usdc", "usdz") if degree == 0 else ("usdc",)
+            for suffix in suffixes if peer else ():
                 found[f"usd-convert-gsplat {suffix}"] = run(
                     PEER, suffix, folder, count, degree, python=peer or ""
                 )

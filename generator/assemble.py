@@ -12,7 +12,7 @@ from generator.render import render_views
 from generator.request import Run
 from generator.teachers.teacher import Clip, TeacherVideo
 from lyra_sim.collider.floor import drop_unused
-from lyra_sim.collider.fuse import fuse_depth
+from lyra_sim.collider.fuse import ColliderConfig, fuse_depth
 from lyra_sim.collider.labels import label_mesh
 from lyra_sim.collider.tsdf import DepthViews
 from lyra_sim.errors import LyraSimError
@@ -42,7 +42,13 @@ def assemble(run: Run, video: TeacherVideo, gaussians: Gaussians, *, unit: float
         run.progress.update("collider", 0.0, "rendering depth from the Gaussians")
         views, alphas, labels = depth_views(gaussians, video)
         run.progress.update("collider", 0.4, "fusing depth into a mesh")
-        mesh, report = fuse_depth(views.depth, alphas, views.c2w, views.intrinsics)
+        mesh, report = fuse_depth(
+            views.depth,
+            alphas,
+            views.c2w,
+            views.intrinsics,
+            config=ColliderConfig(faces=run.request.collider_faces),
+        )
         run.report["collider"] = {
             name: value * unit if name.endswith("_cm") and value is not None else value
             for name, value in asdict(report).items()

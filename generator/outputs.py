@@ -18,6 +18,7 @@ from generator.sizes import Size
 from generator.teachers.teacher import TeacherVideo
 from lyra_sim import __version__
 from lyra_sim.atomic import atomic_folder, atomic_path
+from lyra_sim.convert import with_pieces
 from lyra_sim.files.ply import write_ply
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import Scene
@@ -55,7 +56,16 @@ def write(run: Run, size: Size, video: TeacherVideo, scene: Scene) -> dict[str, 
     with ExitStack() as outputs:
         with run.clock.stage("usd"):
             run.progress.update("usd", 0.0, "writing the USDZ")
-            write_usdz(outputs.enter_context(atomic_path(request.out)), scene, target=request.target)
+            if request.collider_approximation == "pieces":
+                notes: list[str] = []
+                scene = with_pieces(scene, notes)
+                run.progress.note(notes[0])
+            write_usdz(
+                outputs.enter_context(atomic_path(request.out)),
+                scene,
+                target=request.target,
+                collider_approximation=request.collider_approximation,
+            )
         if request.ply:
             write_ply(outputs.enter_context(atomic_path(request.ply, option="--ply")), scene.gaussians)
             paths["ply"] = str(request.ply.absolute())

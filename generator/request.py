@@ -44,6 +44,10 @@ class Request:
     """Whether to write a picture beside the scene."""
     collider: str = "fused"
     """`fused`, `world` or `none`."""
+    collider_faces: int = 50_000
+    """Most faces of a fused collider."""
+    collider_approximation: str = "none"
+    """Token of `physics:approximation`, or `pieces` for convex pieces."""
     image: Path | None = None
     """Picture to start from."""
     depth: Path | None = None

@@ -206,17 +206,20 @@ def _check(destination: Path, config: ConvertConfig) -> None:
         raise LyraSimError(f"--scale {config.scale}: must be positive")
     if config.camera_height is not None and not 0 < config.camera_height < 1000:
         raise LyraSimError(f"--height-of-camera {config.camera_height}: must be between 0 and 1000 m")
-    if config.collider_approximation not in APPROXIMATIONS:
-        raise LyraSimError(
-            f"--collider-approx {config.collider_approximation}: known are {', '.join(APPROXIMATIONS)}"
-        )
+    check_collider(config.collider_approximation, config.collider_faces)
     if not 0.005 <= config.collider_voxel <= 1:
         raise LyraSimError(f"--collider-voxel {config.collider_voxel}: must be between 0.005 and 1 m")
-    if config.collider_faces < 100:
-        raise LyraSimError(f"--collider-faces {config.collider_faces}: must be 100 or more")
     for axis in config.up_axis or ():
         if axis not in AXES:
             raise LyraSimError(f"--up-axis: {axis!r} is no axis; known are {', '.join(AXES)}")
+
+
+def check_collider(approximation: str, faces: int) -> None:
+    """Raise LyraSimError unless a collider can be made as the options say."""
+    if approximation not in APPROXIMATIONS:
+        raise LyraSimError(f"--collider-approx {approximation}: known are {', '.join(APPROXIMATIONS)}")
+    if faces < 100:
+        raise LyraSimError(f"--collider-faces {faces}: must be 100 or more")
 
 
 def _requested_move(config: ConvertConfig) -> Similarity:

@@ -90,6 +90,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default="fused",
         help="fused: from the depth of the splats; world: the exact mesh of the procedural world",
     )
+    parser.add_argument(
+        "--collider-faces",
+        type=int,
+        default=50_000,
+        metavar="N",
+        help="most faces of a fused collider (50000)",
+    )
+    parser.add_argument(
+        "--collider-approx",
+        default="none",
+        metavar="TOKEN",
+        help="physics:approximation, such as convexDecomposition, or `pieces` for convex meshes made here (none)",
+    )
     parser.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
     parser.add_argument("--no-labels", action="store_true", help="leave class labels off the proxy mesh")
     parser.add_argument(
@@ -199,6 +212,8 @@ def run(args: argparse.Namespace) -> int:
         ply=args.ply,
         preview=not args.no_preview,
         collider="none" if args.no_collider else args.collider,
+        collider_faces=args.collider_faces,
+        collider_approximation=args.collider_approx,
         image=args.image,
         depth=args.depth,
         depth_unit=args.depth_unit,
@@ -229,6 +244,10 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         if isinstance(message, jobs.Progress):
             progress.relay(message.stage, message.fraction, message.message)
 
+    if (args.collider_faces, args.collider_approx) != (50_000, "none"):
+        raise LyraSimError(
+            "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
+        )
     if args.cameras or args.depth_model:
         raise LyraSimError(
             "--cameras and --depth-model work on this machine only; leave them out with --server"
@@ -259,6 +278,8 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise LyraSimError for anything wrong with the options themselves."""
+    from lyra_sim.convert import check_collider
+
     if not args.prompt.strip() and args.image is None:
         raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle", or give --image')
     if args.seed < 0 or args.seed >= 2**63:
@@ -274,6 +295,9 @@ def check(args: argparse.Namespace) -> None:
         require_parent(args.ply, option="--ply")
     if args.keep is not None:
         require_replaceable_folder(args.keep)
+    check_collider(args.collider_approx, args.collider_faces)
+    if args.collider_approx == "pieces" and args.no_collider:
+        raise LyraSimError("--collider-approx pieces needs a collider; leave --no-collider out")
     check_picture(args)
 
 
