@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class WarpTeacher:
             seed=seed,
             center_share=self.center_share,
         )
-        cache = open_cache(picture)
+        cache = open_cache(picture, whole=True)
         clips, seen = [], {}
         for done, path in enumerate(paths):
             if progress:
@@ -97,15 +97,22 @@ class WarpTeacher:
         )
 
 
-def open_cache(picture: Picture) -> Cache3D:
-    """Return the 3D cache of a picture with depth, in the frame of its camera."""
+def open_cache(picture: Picture, *, whole: bool = False) -> Cache3D:
+    """Return the 3D cache of a picture with depth, in the frame of its camera.
+
+    Args:
+        picture: The picture.
+        whole: Whether pixels at depth edges are shown too. GEN3C leaves them out, because it can imagine them anew;
+            who cannot does better to keep them (1.4 dB on a real second view, `benchmarks/rgbd.py`).
+    """
     depth = torch.from_numpy(picture.require_depth())
+    config = replace(CacheConfig.for_height(picture.height), max_depth=2 * float(depth.max()))
     return Cache3D(
         torch.tensor(picture.rgb).permute(2, 0, 1).float() / 127.5 - 1,
         depth,
         torch.eye(4),
         torch.from_numpy(picture.intrinsics).float(),
-        config=replace(CacheConfig.for_height(picture.height), max_depth=2 * float(depth.max())),
+        config=replace(config, max_spread=1.0) if whole else config,
     )
 
 
