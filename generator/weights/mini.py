@@ -11,6 +11,10 @@ TOKENIZER = FOLDER / "tokenizer.json"
 """Card of the embedded tokenizer."""
 DECODER = FOLDER / "decoder.json"
 """Card of the embedded decoder."""
+TEACHER = FOLDER / "teacher.json"
+"""Card of the embedded denoiser of GEN3C."""
+DEPTH = FOLDER / "depth.json"
+"""Card of the embedded depth estimator."""
 
 
 def describe() -> str:
