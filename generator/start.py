@@ -44,7 +44,7 @@ def begin(run: Run, size: Size) -> Start:
         LyraSimError: The prompt, the picture or the teacher cannot be used.
     """
     request = run.request
-    entry = teacher_entry(request.teacher or default_teacher(request, size), size.name)
+    entry = teacher_entry(request.teacher or default_teacher(run, size), size.name)
     if entry.start == "world":
         _require_no_picture_options(request, entry.name)
         with run.clock.stage("world"):
@@ -72,9 +72,20 @@ def begin(run: Run, size: Size) -> Start:
     return Start(entry, picture.scaled(1 / unit), c2w, unit)
 
 
-def default_teacher(request: Request, size: Size) -> str:
-    """Return the teacher for a start and a size: prompts at mini have a world of their own, all else a picture."""
-    return "procedural" if request.image is None and size.text_to_image is None else size.picture_teacher
+def default_teacher(run: Run, size: Size) -> str:
+    """Return the teacher for a start and a size: prompts at mini have a world of their own, all else a picture.
+
+    Where the size's own picture teacher has no weights, the warp stands in for it, and the output says so.
+    """
+    if run.request.image is None and size.text_to_image is None:
+        return "procedural"
+    if size.denoiser.is_file():
+        return size.picture_teacher
+    _tell(
+        run,
+        f"Teacher {size.picture_teacher} has no weights ({size.denoiser.name}): the warp teacher stands in for it",
+    )
+    return "warp"
 
 
 def camera_paths(request: Request, start: Start) -> tuple[CameraPath, ...]:

@@ -157,6 +157,22 @@ def test_a_path_of_ones_own_films_the_scene(room: Path, tmp_path: Path) -> None:
     assert main(["gen", "kitchen", "--out", str(tmp_path / "t.usdz"), *walk]) == 2
 
 
+def test_without_weights_the_warp_stands_in(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Show that a picture still becomes a scene where the size's own teacher has no weights, and that it is said."""
+    monkeypatch.setattr(
+        chain, "resolve", lambda name: dataclasses.replace(TINY, denoiser=tmp_path / "teacher.json")
+    )
+    options = ["--depth", str(room / "depth.png"), "--trajectories", "left", "--progress", "json", *BARE[-2:]]
+    assert _gen(room, tmp_path / "s.usdz", *options) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out.splitlines()[-1])["report"]
+    assert report["inputs"]["teacher"]["teacher"] == "warp"
+    assert "stands in" in captured.err
+    assert any("stands in" in note for note in report["notes"])
+
+
 class _Estimator:
     """Claims the depth of a room that it cannot know."""
 
