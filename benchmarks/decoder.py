@@ -1,9 +1,11 @@
-"""Measure the decoder: `python -m benchmarks.decoder [--threads N] [--full] [--out benchmarks/results/decoder.md]`.
+"""Measure the decoder: `python -m benchmarks.decoder [--threads N] [--parts LIST] [--out FILE.md]`.
 
 On a CPU, at mini size: the chunked scan against the sequential recurrence, time per token over length, tokens
 per second and share of the arithmetic floor of the whole network, and peak memory of a streamed decode against
 its plan. Processor time is counted where ratios are formed, so that what else the machine does weighs little.
-With a GPU, `--full` adds the published configuration at 704x1280x121, memory over views included.
+The part `views` decodes 704x1280x121 with a network so narrow that a CPU can: its memory is that of the published
+one's Gaussians, rays and head, over views. The part `shares` measures what the estimate of time rests on.
+With a GPU, the part `full` measures the published configuration at 704x1280x121, memory over views included.
 
 The arithmetic floor is the time that the network's operations (generator.decoder.cost) would take at the speed
 of a 1024-cubed matrix product measured in the same run.
@@ -25,12 +27,14 @@ import torch
 import torch.nn.functional as F
 
 from generator.clock import StageClock
+from generator.decode_cost import encoder_cost
 from generator.decoder import DecoderConfig, DecoderInputs, LyraDecoder
 from generator.decoder.cache import CacheMaps
 from generator.decoder.chunked import ScanInputs
-from generator.decoder.cost import Workload, operations, plan, scan_per_token
+from generator.decoder.cost import SHARES, Workload, operations, plan, scan_per_token
 from generator.decoder.scan import scan
 from generator.decoder.streaming import decode
+from generator.tokenizer import CosmosTokenizer
 from training.card import machine
 from training.distill import MINI
 
@@ -39,6 +43,8 @@ MINI_WORK = Workload(views=6, latent_frames=3, rows=22, columns=40)
 FULL_WORK = Workload(views=6, latent_frames=16, rows=88, columns=160)
 """Six trajectories of 121 frames at 704x1280: 337,920 tokens."""
 
+NARROW = DecoderConfig(embed_dim=16, depth=2, attention_every=0, num_heads=1, state_size=16, head_dim=16)
+"""Two Mamba-2 blocks, so narrow that a CPU decodes 337,920 tokens within a minute; attention would take hours."""
 WIDE = DecoderConfig(depth=2, attention_every=2)
 """One Mamba-2 and one attention block of the published width."""
 WIDE_WORK = Workload(views=6, latent_frames=7, rows=32, columns=60)
@@ -165,17 +171,24 @@ def network_table(config: DecoderConfig, work: Workload, speed: float) -> list[s
     ]
 
 
-def peak_of_decode(limit: int | None) -> float:
-    """Return the memory that a streamed decode takes beside weights and inputs [MiB]; in a fresh process."""
+def peak_of_decode(config: DecoderConfig, work: Workload, limit: int | None) -> tuple[float, float]:
+    """Return the memory that a decode takes beside weights and inputs [MiB] and its time [s]; in a fresh process."""
     torch.set_num_threads(1)
-    model = LyraDecoder(WIDE)
-    inputs = random_inputs(WIDE, WIDE_WORK, torch.device("cpu"), torch.float32)
+    model = LyraDecoder(config)
+    inputs = random_inputs(config, work, torch.device("cpu"), torch.float32)
     clock = StageClock()
     with clock.stage("before"):
         pass
     with clock.stage("decode"):
         decode(model, inputs, memory_limit=limit)
-    return clock.stages["decode"]["peak_mib"] - clock.stages["before"]["peak_mib"]
+    decoded = clock.stages["decode"]
+    return decoded["peak_mib"] - clock.stages["before"]["peak_mib"], decoded["seconds"]
+
+
+def in_a_fresh_process(config: DecoderConfig, work: Workload, limit: int | None) -> tuple[float, float]:
+    """Run `peak_of_decode` where no freed memory of earlier work hides the peak."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(peak_of_decode, config, work, limit).result()
 
 
 def memory_table() -> list[str]:
@@ -184,9 +197,7 @@ def memory_table() -> list[str]:
     rows = []
     for limit in (None, whole.bytes * 2 // 3):
         chosen = plan(WIDE, WIDE_WORK, limit=limit)
-        # A process of its own, because freed memory stays with a process and hides the next peak.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            taken = pool.submit(peak_of_decode, limit).result()
+        taken, _ = in_a_fresh_process(WIDE, WIDE_WORK, limit)
         slices = f"{chosen.slice:,} tokens" if chosen.slice else "whole"
         allowed = "none" if limit is None else f"{limit / 2**20:.0f}"
         rows.append(f"| {allowed} | {slices} | {chosen.bytes / 2**20:.0f} | {taken:.0f} |")
@@ -201,8 +212,64 @@ def memory_table() -> list[str]:
     ]
 
 
+def views_table() -> list[str]:
+    """Measure the memory of decodes at 704x1280x121 over views."""
+    rows = []
+    for views in (1, 2, 6):
+        work = replace(FULL_WORK, views=views)
+        count = views * work.gaussians_per_view(NARROW)
+        taken, seconds = in_a_fresh_process(NARROW, work, None)
+        whole = count * 14 * 4 / 2**20
+        rows.append(
+            f"| {views} | {views * work.tokens_per_view(NARROW):,} | {count:,} | {whole:,.0f} | "
+            f"{plan(NARROW, work, limit=None).bytes / 2**20:,.0f} | {taken:,.0f} | {seconds:.0f} |"
+        )
+    return [
+        f"## Streamed decode at 704x1280x121 over views, D = {NARROW.embed_dim}: memory beside weights and inputs",
+        "",
+        "| views | tokens | Gaussians | all Gaussians MiB | planned MiB | measured MiB | s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+    ]
+
+
+def shares_table(speed: float) -> list[str]:
+    """Measure what share of a matrix product's speed each part of the published network reaches on this CPU."""
+    config, work = DecoderConfig.published(), Workload(views=2, latent_frames=3, rows=32, columns=60)
+    model = LyraDecoder(config)
+    inputs = random_inputs(config, work, torch.device("cpu"), torch.float32)
+    tokens = torch.randn(1, work.views * work.tokens_per_view(config), config.embed_dim)
+    needed = operations(config, work)
+    tokenizer = CosmosTokenizer()
+    clip = torch.rand(1, 3, 9, 128, 224) * 2 - 1
+    needed["tokenizer"] = encoder_cost(tokenizer, 9, (128, 224), torch.float32).operations
+    # One block of each kind is timed.
+    needed["mamba"], needed["attention"] = needed["mamba"] / 14, needed["attention"] / 2
+    calls: dict[str, Callable[[], object]] = {
+        "embed": lambda: model.embed_scene(inputs),
+        "mamba": lambda: model.run_block(model.enc_blocks[0], tokens),
+        "attention": lambda: model.run_block(model.enc_blocks[7], tokens),
+        "head": lambda: model.activate(model.head(tokens, inputs), inputs),
+        "tokenizer": lambda: tokenizer.encode(clip),
+    }
+    with torch.no_grad():
+        measured = {name: needed[name] / speed / fastest(call, rounds=2) for name, call in calls.items()}
+    rows = [f"| {name} | {share:.0%} | {SHARES[name]:.0%} |" for name, share in measured.items()]
+    return [
+        f"## Parts of the published network, {tokens.shape[1]:,} tokens: share of a matrix product's speed",
+        "",
+        "| part | measured here | taken for the estimate of time |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+    ]
+
+
 def full_table() -> list[str]:
     """Measure the published configuration on the GPU in bfloat16, over views."""
+    if not torch.cuda.is_available():
+        return ["No GPU here: the published size was not measured.", ""]
     device = torch.device("cuda")
     config = DecoderConfig.published()
     model = LyraDecoder(config).to(device, torch.bfloat16).eval()
@@ -247,27 +314,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--full", action="store_true", help="measure the published size on the GPU")
+    parser.add_argument(
+        "--parts", default="scan,network,memory", help="of scan, network, memory, shares, views, full"
+    )
     parser.add_argument("--out", type=Path, help="write the tables there as Markdown")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     speed = product_speed()
+    tables: dict[str, Callable[[], list[str]]] = {
+        "scan": lambda: scan_table(MINI, speed),
+        "network": lambda: network_table(MINI, MINI_WORK, speed),
+        "memory": memory_table,
+        "shares": lambda: shares_table(speed),
+        "views": views_table,
+        "full": full_table,
+    }
     lines = [
-        f"# Decoder, {args.threads} thread(s), torch {torch.__version__}, {machine()}",
+        f"# Decoder, {args.threads} thread(s), {machine()}",
         "",
         f"A matrix product of 1024 cubed runs at {speed / 1e9:.0f} GFLOP per processor second.",
         "",
-        *scan_table(MINI, speed),
-        *network_table(MINI, MINI_WORK, speed),
-        *memory_table(),
     ]
-    if args.full:
-        lines += (
-            full_table()
-            if torch.cuda.is_available()
-            else ["No GPU here: the full size was not measured.", ""]
-        )
+    for part in args.parts.split(","):
+        lines += tables[part]()
     text = "\n".join(lines)
     sys.stdout.write(text)
     if args.out:
