@@ -127,7 +127,7 @@ def kill_at_random(words: list[str], chance: random.Random) -> dict[str, int]:
     killed = {"driver": 0, "worker": 0}
     process = subprocess.Popen(words)
     while sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(1.0, 14.0))
+        time.sleep(chance.uniform(1.0, 12.0))
         if process.poll() is not None:
             note(f"finished after {killed}; the kills that are left hit nothing")
             return killed
