@@ -23,10 +23,13 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
+import trimesh
 
 from lyra_sim.convert import load_scene
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files import write_gaussians
+from lyra_sim.files.meshes import read_named_mesh
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
 from lyra_sim.usd.nurec import read_payload
@@ -65,9 +68,14 @@ def sound_files(folder: Path) -> list[Path]:
     )
     for suffix in (".ply", ".spz", ".safetensors"):
         write_gaussians(folder / f"sound{suffix}", gaussians)
+    values = np.concatenate([gaussians.means, gaussians.opacities[:, None], gaussians.scales], axis=1)
+    tensor = np.concatenate([values, gaussians.rotations, gaussians.rgb], axis=1)[None]
+    torch.save(torch.from_numpy(tensor), folder / "sound.pt")
     np.save(folder / "sound.npy", rng.uniform(0.01, 1, (1, 50, 14)).astype(np.float32))
     for target in TARGETS:
         write_usdz(folder / f"{target}.usdz", scene, target=target)
+    for suffix in (".glb", ".obj", ".stl", ".off"):
+        trimesh.Trimesh(corners, faces, process=False).export(folder / f"mesh{suffix}")
     # Outside its package a layer or a payload has no checksum that would catch the damage first.
     with zipfile.ZipFile(folder / "both.usdz") as package:
         (folder / "layer.usdc").write_bytes(package.read("scene.usdc"))
@@ -111,6 +119,8 @@ def child(sound: Path, seed: int) -> None:
                     held = path.read_bytes()
                     held = gzip.compress(held, 0) if sound.suffix == ".msgpack" else held
                     read_payload(io.BytesIO(held), len(held), name="payload")
+                elif sound.stem == "mesh":
+                    read_named_mesh(path)
                 else:
                     load_scene(path)
                 said["read"] += 1

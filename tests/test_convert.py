@@ -22,6 +22,7 @@ from gaussian_scenes import (
 )
 from pxr import Usd, UsdPhysics
 
+from lyra_sim.cli import main
 from lyra_sim.collider.manifold import split_vertices
 from lyra_sim.collider.viewpoints import choose_views
 from lyra_sim.commands import convert as convert_command
@@ -356,3 +357,22 @@ def test_convex_pieces_on_request(tmp_path: Path) -> None:
     without = ConvertConfig(collider="none", collider_approximation="pieces", labels="none")
     with pytest.raises(LyraSimError, match="no collider"):
         convert(paths[1], tmp_path / "c.usdz", config=without)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--collider-approx", "magic"], "known are none"),
+        (["--collider-faces", "3"], "100 or more"),
+        (["--collider-approx", "pieces", "--no-collider"], "needs a collider"),
+        (["--collider-faces", "900", "--server", "http://localhost:1"], "this machine only"),
+    ],
+)
+def test_gen_refuses_colliders_that_make_no_sense(
+    tmp_path: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`gen` checks the options of its collider before it loads anything, and leaves nothing."""
+    arguments = ["gen", "kitchen", "--out", str(tmp_path / "a.usdz"), "--progress", "none", *options]
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
