@@ -8,8 +8,9 @@ Parts, each of which adds a row or replaces its own in OUT.json and writes OUT.m
     ray         the same on a Ray cluster on this machine (`--ray local`)
     chaos       kill -9 of a worker or the driver at random, 20 times; hashes against an undisturbed run
 
-Every row says the seconds, the processor seconds of the whole process tree, and the load of the machine before. All
-parts make the same scenes, and the hashes of what they made are compared.
+Every row says the seconds, start of the processes included, the processor seconds of the whole process tree, and the
+load average of the machine before (which lags: the recorded runs had the machine to themselves). All parts make the
+same scenes, and the hashes of what they made are compared.
 """
 
 from __future__ import annotations
@@ -187,10 +188,12 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     ]
     for part in PARTS[:-1]:
         if row := rows.get(part):
-            rate, cpu = 3600 * row["count"] / row["seconds"], row["cpu_seconds"] / row["count"]
+            rate = 3600 * row["count"] / row["seconds"]
+            # Ray's workers are children of its daemons, not ours.
+            cpu = "not counted" if part == "ray" else f"{row['cpu_seconds'] / row['count']:.1f}"
             lines.append(
                 f"| {part} | {row['count']} | {row['seconds']:.0f} | {rate:.0f} | "
-                f"{cpu:.1f} | {row['peak_mib']:.0f} | {row['load_before']} | {row['date']} |"
+                f"{cpu} | {row['peak_mib']:.0f} | {row['load_before']} | {row['date']} |"
             )
     lines += ["", *comparisons(rows)]
     return "\n".join(lines) + "\n"
@@ -228,10 +231,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=PARTS, metavar="PART")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; none: only the table")
     parser.add_argument("--scenes", type=int, default=24, help="how many (24)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/batch"), help="OUT.json, OUT.md")
     args = parser.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     store = args.out.with_suffix(".json")
     for part in args.parts:
         row = run_part(part, args.scenes)
