@@ -72,6 +72,11 @@ def shares(exhibit: Exhibit) -> dict[str, float]:
     return {proxy.classes[i]: float(per_class[i]) / total for i in order if occurring[i]}
 
 
+def percent(share: float) -> str:
+    """Return a share as whole per cent, never as nothing."""
+    return "<1%" if share < 0.01 else f"{share:.0%}"
+
+
 def _origin(provenance: Mapping[str, object]) -> list[tuple[str, str]]:
     if not provenance:
         return [("Origin", "unknown: the file does not say where its content comes from")]

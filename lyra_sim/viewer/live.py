@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lyra_sim.errors import LyraSimError
-from lyra_sim.viewer.caption import facts, shares, subtitle, title
+from lyra_sim.viewer.caption import facts, percent, shares, subtitle, title
 from lyra_sim.viewer.colours import as_css, class_colours
 from lyra_sim.viewer.exhibit import Exhibit
 from lyra_sim.viewer.live_scene import LiveScene
@@ -139,7 +139,7 @@ class LiveView:
             return ""
         colour = dict(zip(proxy.classes, class_colours(proxy.classes), strict=True))
         return " ".join(
-            f'<span style="color:{as_css(colour[name])}">■</span> {_plain(name.replace("_", " "))} {share:.0%}'
+            f'<span style="color:{as_css(colour[name])}">■</span> {_plain(name.replace("_", " "))} {percent(share)}'
             for name, share in shares(self.exhibit).items()
         )
 

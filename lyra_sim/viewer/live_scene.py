@@ -118,7 +118,9 @@ class LiveScene:
             fov=camera.vertical_fov,
             aspect=camera.width / camera.height,
             scale=size,
-            thickness=size / 30,
+            # The first view is one of these cameras; lines of a width in metres would fill the picture.
+            thickness=1.5,
+            thickness_units="screen",
             color=(255, 180, 84),
             wxyz=tuple(quaternion(camera.c2w[:3, :3])),
             position=tuple(camera.c2w[:3, 3]),

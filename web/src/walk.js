@@ -5,6 +5,7 @@ import { Raycaster, Vector3 } from "three";
 const METRES_PER_SECOND = 1.4;
 const RADIANS_PER_PIXEL = 0.0035;
 const STEEPEST = 1.5;
+const TAP_SECONDS = 0.06;
 const ARM = 0.25;
 const MOVES = {
   KeyW: [1, 0, 0],
@@ -59,11 +60,12 @@ export class Walk {
 
   press(event) {
     if (!this.enabled || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.code in MOVES) {
-      this.keys.add(event.code);
-      event.preventDefault();
-    }
     this.hurry = event.shiftKey;
+    if (!(event.code in MOVES)) return;
+    event.preventDefault();
+    this.keys.add(event.code);
+    // A tap may be over before the next picture; it walks all the same.
+    if (!event.repeat) this.move(TAP_SECONDS);
   }
 
   turn() {
