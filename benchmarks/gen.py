@@ -81,14 +81,16 @@ def main() -> None:
     )
     parser.add_argument("--prompt", default="warehouse aisle")
     parser.add_argument("--image", help="a picture in place of the prompt: a path, or a name in skimage.data")
+    parser.add_argument("--depth", help="depth map of the picture; without it, it is estimated")
     parser.add_argument("--once", action="store_true", help="run once; bytes are not compared")
     parser.add_argument("--out", type=Path, help="write the table there too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         words = [args.prompt] if args.image is None else ["--image", str(picture(args.image, Path(folder)))]
+        words += ["--depth", args.depth] if args.depth else []
         first = run_once(words, Path(folder))
         last = first if args.once else run_once(words, Path(folder))
-    shown = words[:1] if args.image is None else ["--image", Path(words[1]).name]
+    shown = words[:1] if args.image is None else [Path(word).name if "/" in word else word for word in words]
     same = None if args.once else first[3] == last[3]
     text = table(shown, 180.0 if args.image is None else 240.0, last[0], last[1], last[2], same)
     if not args.once:

@@ -108,6 +108,7 @@ def _understand(run: Run) -> WorldSpec:
 def _picture_of_prompt(run: Run, size: Size) -> tuple[Picture, np.ndarray]:
     """Return the picture of a prompt with depth [m], and its camera's pose in the world [m]."""
     _require_prompt(run.request)
+    _require_known_depth(run.request)
     teacher = ProceduralTeacher.for_size(size, trajectories=())
     return teacher.photograph(_understand(run), seed=run.request.seed)
 
@@ -155,10 +156,18 @@ def _require_prompt(request: Request) -> None:
 def _require_no_picture_options(request: Request, teacher: str) -> None:
     if request.image is not None:
         raise LyraSimError(f"--teacher {teacher} films a world of its own and takes no --image")
-    if request.camera_height is not None:
-        raise LyraSimError(
-            f"--height-of-camera is for pictures; --teacher {teacher} knows its world in metres"
-        )
+    _require_known_depth(request)
+
+
+def _require_known_depth(request: Request) -> None:
+    for option, value in (
+        ("--height-of-camera", request.camera_height),
+        ("--depth-model", request.estimator),
+    ):
+        if value is not None:
+            raise LyraSimError(
+                f"{option} is for pictures: a procedural world is known in metres; leave it out"
+            )
 
 
 def _tell(run: Run, sentence: str) -> None:

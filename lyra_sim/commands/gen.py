@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from lyra_sim.atomic import require_parent, require_replaceable_folder
+from lyra_sim.commands.picture_options import add_picture_options, check_picture, remote_picture_fields
 from lyra_sim.errors import LyraSimError
 from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.progress import Progress
@@ -33,11 +34,6 @@ examples:
   lyra-sim gen --image photo.jpg --out scene.usdz
   lyra-sim gen --image rgb.png --depth depth.png --intrinsics camera_info.yaml --out scene.usdz
 """
-
-TEACHERS = ("procedural", "warp", "mini", "gen3c", "sana-wm")
-"""Names of the teachers; `generator.teachers.registry` says what each needs."""
-PICTURE_OPTIONS = ("depth", "depth_unit", "intrinsics", "height_of_camera", "depth_model")
-"""Options that mean nothing without --image."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -108,7 +104,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--no-proxy", action="store_true", help="leave out the matte mesh that carries the labels"
     )
-    _add_picture_options(parser)
+    add_picture_options(parser)
     parser.add_argument(
         "--strict", action="store_true", help="fail when the prompt names no kind of place we know"
     )
@@ -122,58 +118,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="auto: lines for people on stderr; json: one object per line on stdout",
     )
     parser.set_defaults(run=run)
-
-
-def _add_picture_options(parser: argparse.ArgumentParser) -> None:
-    """Add what concerns pictures and the teachers that start from one."""
-    group = parser.add_argument_group("pictures and teachers")
-    group.add_argument(
-        "--image", type=Path, metavar="PATH", help="start from this picture (JPEG, PNG, WebP, TIFF)"
-    )
-    group.add_argument(
-        "--depth",
-        type=Path,
-        metavar="PATH",
-        help="its depth, from a depth camera: 16-bit PNG or TIFF, EXR, NPY or NPZ; the scene is then metric",
-    )
-    group.add_argument(
-        "--depth-unit", choices=("mm", "m"), help="unit of --depth (whole numbers: mm; floating-point: m)"
-    )
-    group.add_argument(
-        "--intrinsics",
-        metavar="LENS",
-        help="fx,fy,cx,cy in pixels of the picture, or a camera_info .yaml or .json file",
-    )
-    group.add_argument(
-        "--depth-model",
-        metavar="NAME",
-        help="depth estimator for a picture without --depth (that of the size)",
-    )
-    group.add_argument(
-        "--height-of-camera",
-        type=float,
-        metavar="METRES",
-        help="true height of the picture's camera above the floor; sets the scale",
-    )
-    fit = group.add_mutually_exclusive_group()
-    fit.add_argument(
-        "--crop", action="store_true", help="cut the picture to the shape of the frames (default)"
-    )
-    fit.add_argument("--squeeze", action="store_true", help="squeeze the whole picture into it instead")
-    group.add_argument(
-        "--teacher",
-        choices=TEACHERS,
-        help="what imagines the other views (prompts at mini: procedural; pictures: that of the size)",
-    )
-    group.add_argument(
-        "--movement", type=float, default=1.0, metavar="FACTOR", help="how far the cameras move (1.0)"
-    )
-    group.add_argument(
-        "--cameras",
-        type=Path,
-        metavar="PATH",
-        help="own camera path in place of --trajectories: a nerfstudio transforms.json or a TUM file",
-    )
 
 
 def _trajectories(text: str) -> tuple[str, ...]:
@@ -248,12 +192,6 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         raise LyraSimError(
             "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
         )
-    if args.cameras or args.depth_model:
-        raise LyraSimError(
-            "--cameras and --depth-model work on this machine only; leave them out with --server"
-        )
-    if args.intrinsics is not None and args.intrinsics.count(",") != 3:
-        raise LyraSimError("--intrinsics with --server must be the four numbers fx,fy,cx,cy, not a file")
     request: dict[str, object] = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -262,11 +200,7 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
     }
     request |= {"collider": not args.no_collider, "labels": not args.no_labels, "proxy": not args.no_proxy}
     request |= {"strict": args.strict, "trajectories": list(args.trajectories)}
-    request |= {name: str(path) for name in ("image", "depth") if (path := getattr(args, name))}
-    given = {"depth_unit": args.depth_unit, "intrinsics": args.intrinsics, "teacher": args.teacher}
-    given["camera_height"] = args.height_of_camera
-    request |= {name: value for name, value in given.items() if value is not None}
-    request |= {"movement": args.movement, "squeeze": args.squeeze}
+    request |= remote_picture_fields(args)
     token = os.environ.get("LYRA_SIM_TOKEN")
     result = generate_remote(args.server, request, out=args.out, token=token, on_message=show)
     fields = {
@@ -299,20 +233,3 @@ def check(args: argparse.Namespace) -> None:
     if args.collider_approx == "pieces" and args.no_collider:
         raise LyraSimError("--collider-approx pieces needs a collider; leave --no-collider out")
     check_picture(args)
-
-
-def check_picture(args: argparse.Namespace) -> None:
-    """Raise LyraSimError for anything wrong with the options of pictures and teachers."""
-    if args.image is None:
-        for name in PICTURE_OPTIONS:
-            if getattr(args, name) is not None:
-                raise LyraSimError(f"--{name.replace('_', '-')} belongs to a picture: give --image too")
-    if args.depth is None and args.depth_unit is not None:
-        raise LyraSimError("--depth-unit belongs to --depth: give that too")
-    if args.depth is not None and args.depth_model is not None:
-        raise LyraSimError("--depth and --depth-model exclude each other: the depth is known or estimated")
-    if args.collider == "world" and args.image is not None:
-        raise LyraSimError("--collider world: a picture has no exact mesh; use fused")
-    for option, value in (("--movement", args.movement), ("--height-of-camera", args.height_of_camera)):
-        if value is not None and not 0 < value < 1000:
-            raise LyraSimError(f"{option} {value:g}: must be a positive number")
