@@ -14,9 +14,12 @@ from PIL import Image
 
 import generator.generate as chain
 from generator import sizes
+from generator.pictures.lens import usual_lens
 from generator.sizes import Size
+from generator.teachers.conditioning import Picture
 from generator.teachers.gen3c import teacher as gen3c
 from generator.text_to_image import ImageSettings
+from generator.trajectories import SDG_TRAJECTORIES
 from lyra_sim.cli import main
 from lyra_sim.errors import LyraSimError
 
@@ -98,10 +101,6 @@ def test_an_interrupted_run_samples_only_what_is_missing(
 
 def test_paths_of_several_chunks_give_a_clip_each(size: Size) -> None:
     """Two chunks per path make twice the clips, joined by one camera, each with latents of its own."""
-    from generator.start import usual_lens
-    from generator.teachers.conditioning import Picture
-    from generator.trajectories import SDG_TRAJECTORIES
-
     teacher = gen3c.Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES[:1])
     teacher.chunks = 2
     rows = np.linspace(0.8, 1.25, 64, dtype=np.float32)[:, None]
@@ -130,3 +129,32 @@ def test_the_full_size_says_exactly_what_it_lacks(
     for name in ("no CUDA GPU", "gen3c", "cosmos-tokenizer", "lyra-static", "depth-anything-v2", "z-image"):
         assert name in missing
     assert "teacher" not in missing
+
+
+class Guard:
+    """Blur everything to grey, and refuse the word "bad"."""
+
+    def to(self, device: object) -> None:
+        """Move nothing."""
+
+    def check_text_safety(self, prompt: str) -> bool:
+        return "bad" not in prompt
+
+    def check_video_safety(self, video: np.ndarray) -> np.ndarray:
+        return np.full_like(video, 128)
+
+
+def test_what_the_safety_checker_changes_reaches_the_scene(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips hold the checked frames and no latents that would go around the check; a refused prompt ends the run."""
+    monkeypatch.setattr(gen3c, "load_safety_checker", lambda mode: (Guard(), "Safety checker: on"))
+    teacher = gen3c.Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES[:1])
+    depth = np.full((64, 112), 1.0, np.float32)
+    picture = Picture(np.zeros((64, 112, 3), np.uint8), depth, usual_lens(64, 112), prompt="a hall")
+    video = teacher.imagine(picture, seed=0)
+    assert video.clips[0].latents is None
+    assert (np.abs(video.clips[0].rgb[1:].astype(int) - 128) <= 1).all()
+    assert video.source["safety_checker"] == "Safety checker: on"
+    with pytest.raises(LyraSimError, match="refuses the prompt"):
+        teacher.imagine(dataclasses.replace(picture, prompt="a bad hall"), seed=0)

@@ -220,6 +220,9 @@ class StubChecker:
     def check_text_safety(self, prompt: str) -> bool:
         return "bad" not in prompt
 
+    def to(self, device: object) -> None:
+        """Move nothing."""
+
     def check_video_safety(self, video: object) -> object | None:
         return None if self.refuse_video else video
 

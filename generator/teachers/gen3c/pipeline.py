@@ -208,7 +208,11 @@ class Gen3CPipeline(DiffusionPipeline):
     def _checked(self, video: Tensor) -> Tensor:
         """Let the safety checker blur or refuse videos (B, 3, F, H, W)."""
         pictures = self.video_processor.postprocess_video(video, output_type="np")
-        checked = [self.safety_checker.check_video_safety((p * 255).astype(np.uint8)) for p in pictures]
+        self.safety_checker.to(self._execution_device)
+        try:
+            checked = [self.safety_checker.check_video_safety((p * 255).astype(np.uint8)) for p in pictures]
+        finally:
+            self.safety_checker.to("cpu")
         if any(v is None for v in checked):
             raise LyraSimError("the safety checker refuses the video; change the picture or the prompt")
         return torch.from_numpy(np.stack(checked)).to(video).permute(0, 4, 1, 2, 3) / 127.5 - 1

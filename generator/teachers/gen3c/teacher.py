@@ -237,6 +237,9 @@ class Gen3CTeacher:
         if self.composited:
             rgb[1:] = composite(rgb, chunk.views, refiner=self.refiner)[1:]
             return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
+        if self.pipeline.safety_checker is not None:
+            # What the checker blurred must not reach the scene through the latents; the chain encodes the frames.
+            return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
         tokenizer = CosmosTokenizer.around(self.pipeline.vae)
         raw = tokenizer.denormalize(chunk.latents / self.pipeline.scheduler.config.sigma_data)[0]
         return Clip(_clip_name(name, number), chunk.cameras, rgb, depth, latents=raw.float().cpu().numpy())
@@ -260,6 +263,9 @@ class Gen3CTeacher:
                 f"the {self.name} teacher works at {self.width}x{self.height} px, not "
                 f"{conditioning.width}x{conditioning.height}"
             )
+        checker = self.pipeline.safety_checker
+        if checker is not None and conditioning.prompt and not checker.check_text_safety(conditioning.prompt):
+            raise LyraSimError("the safety checker refuses the prompt; change it")
         return conditioning
 
     def _settings(self, seed: int, picture: Picture) -> dict[str, object]:
