@@ -34,15 +34,7 @@ from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import KINDS, parse_prompt
 from training.card import machine
 
-METHODS = (
-    "grey",
-    "warp",
-    "warp, tokenized",
-    "mini",
-    "mini, not refined",
-    "mini, as sampled",
-    "truth, tokenized",
-)
+METHODS = ("grey", "warp", "warp, tokenized", "mini", "mini, as sampled", "truth, tokenized")
 
 
 class Score:
@@ -109,8 +101,7 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: int, stride: 
             "grey": np.full_like(clip.rgb, 128),
             "warp": shown.rgb,
             "warp, tokenized": tokenized(tokenizer, shown.rgb),
-            "mini": composite(imagined, views, refiner=teacher.refiner),
-            "mini, not refined": composite(imagined, views),
+            "mini": composite(imagined, views),
             "mini, as sampled": imagined,
             "truth, tokenized": tokenized(tokenizer, clip.rgb),
         }
@@ -154,6 +145,14 @@ def table(rows: list[dict[str, Any]], mean: dict[str, Any]) -> str:
     return "\n".join([*lines, line(f"**mean of {len(rows)}**", mean)]) + "\n"
 
 
+def _measured(out: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run with the same settings, so that a long run can be split by kind."""
+    if out is None or not out.with_suffix(".json").exists():
+        return []
+    earlier = json.loads(out.with_suffix(".json").read_text())
+    return earlier["rows"] if earlier["settings"] == settings else []
+
+
 def main() -> None:
     """Measure one world of every kind, print the table, and write it with the numbers as JSON."""
     parser = argparse.ArgumentParser(
@@ -172,10 +171,20 @@ def main() -> None:
     teacher = Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES, movement=1.0)
     teacher.steps = args.steps or teacher.steps
     teacher.guidance = teacher.guidance if args.guidance is None else args.guidance
-    rows = []
-    for index, kind in enumerate(args.kinds):
-        rows.append(measure(teacher, kind, args.seed + index, paths=args.paths, stride=args.stride))
+    settings = {
+        "weights": {name: card["sha256"] for name, card in teacher.cards.items()},
+        "steps": teacher.steps,
+        "guidance": teacher.guidance,
+        "paths": args.paths,
+        "stride": args.stride,
+    }
+    rows = _measured(args.out, settings)
+    for kind in args.kinds:
+        seed = args.seed + KINDS.index(kind)
+        rows = [row for row in rows if row["kind"] != kind]
+        rows.append(measure(teacher, kind, seed, paths=args.paths, stride=args.stride))
         sys.stderr.write(json.dumps(rows[-1]) + "\n")
+    rows.sort(key=lambda row: KINDS.index(row["kind"]))
     mean = summarise(rows)
     head = (
         f"`{' '.join(['python -m benchmarks.disocclusion', *sys.argv[1:]])}`: denoiser "
@@ -188,7 +197,9 @@ def main() -> None:
         args.out.with_suffix(".md").write_text(
             "# What fills the holes of the warp\n\n" + head + table(rows, mean)
         )
-        args.out.with_suffix(".json").write_text(json.dumps({"rows": rows, "mean": mean}, indent=1) + "\n")
+        args.out.with_suffix(".json").write_text(
+            json.dumps({"settings": settings, "rows": rows, "mean": mean}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import torch
 
 from generator.cache import CacheViews
 from generator.teachers.gen3c.composite import composite
-from generator.teachers.gen3c.refiner import Refiner
 
 
 def _views(pixels: torch.Tensor, mask: torch.Tensor) -> CacheViews:
@@ -52,17 +51,3 @@ def test_views_without_holes_and_without_anything_else() -> None:
     assert np.array_equal(composite(truth, nothing), truth)
     shown = ((everything.pixels[:, 0] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(composite(truth, everything), shown)
-
-
-def test_an_untrained_refiner_changes_nothing() -> None:
-    """Show that the refiner starts from the composite, and that it never touches what is seen."""
-    truth, views = _scene()
-    frames = np.full_like(truth, 90)
-    refiner = Refiner((4, 8, 8))
-    assert np.array_equal(composite(frames, views, refiner=refiner), composite(frames, views))
-    assert refiner.out.bias is not None
-    torch.nn.init.constant_(refiner.out.bias, 0.1)
-    changed = composite(frames, views, refiner=refiner)
-    seen = views.mask[:, 0].numpy() > 0.5
-    assert np.array_equal(changed[seen], truth[seen])
-    assert (changed[~seen] > composite(frames, views)[~seen]).all()

@@ -1,4 +1,4 @@
-"""Ship what makes scenes from pictures: `python -m training.picture_freeze teacher|depth|refiner --run RUN`.
+"""Ship what makes scenes from pictures: `python -m training.picture_freeze teacher|depth --run RUN`.
 
 Stores the running average of a run's weights in half precision, with a card. Freezing again with `--metrics` puts
 what was measured with the stored weights on the card and leaves their bytes as they are.
@@ -20,7 +20,7 @@ from generator.weights.write import write_pair
 from training.card import git_commit, machine
 from training.decoder_freeze import curve
 
-KINDS = {"teacher": "gen3c-transformer", "depth": "depth", "refiner": "refiner"}
+KINDS = {"teacher": "gen3c-transformer", "depth": "depth"}
 """Kind on the card of what is frozen."""
 
 log = logging.getLogger(__name__)
@@ -79,9 +79,6 @@ def main() -> None:
     parser.add_argument(
         "--composited", action=argparse.BooleanOptionalAction, default=True, help="put the warp back"
     )
-    parser.add_argument(
-        "--refined", action=argparse.BooleanOptionalAction, default=True, help="refine the composite"
-    )
     parser.add_argument("--metrics", type=Path, help="JSON of the benchmark that measured these weights")
     parser.add_argument("--note", default="", help="what else the card should say")
     args = parser.parse_args()
@@ -90,7 +87,6 @@ def main() -> None:
     sampling = None
     if args.name == "teacher":
         sampling = {"steps": args.steps, "guidance": args.guidance, "composited": args.composited}
-        sampling["refined"] = args.refined
     card = freeze(args.name, args.run, args.out, note=args.note, metrics=metrics, sampling=sampling)
     log.info("wrote %s, %s", args.out / card["file"], card["sha256"][:12])
 

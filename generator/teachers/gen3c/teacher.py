@@ -19,7 +19,6 @@ from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
 from generator.teachers.gen3c.composite import composite
 from generator.teachers.gen3c.load import Cards, load_pipeline
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
-from generator.teachers.gen3c.refiner import Refiner, load_refiner
 from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
 from generator.teachers.resume import Job
 from generator.teachers.safety import load_safety_checker
@@ -61,8 +60,6 @@ class Gen3CTeacher:
     """g in cond + g (cond - uncond)."""
     composited: bool = False
     """Whether the warp is put back where it covers (`composite`); such clips are encoded again for the decoder."""
-    refiner: Refiner | None = None
-    """Fits what was sampled to the warp, where clips are composited."""
     name: str = "gen3c"
     """`gen3c`, or `mini` with the small denoiser."""
     chunks: int = 1
@@ -94,9 +91,6 @@ class Gen3CTeacher:
             steps=sampling.get("steps", STEPS),
             guidance=sampling.get("guidance", GUIDANCE),
             composited=sampling.get("composited", False),
-            refiner=load_refiner(size.denoiser.with_name("refiner.json"))
-            if sampling.get("refined")
-            else None,
             name=size.picture_teacher,
             estimator=partial(load_estimator, size.depth, size),
             safety=safety,
@@ -235,7 +229,7 @@ class Gen3CTeacher:
             # The picture itself is known better than its own warp, and than its latents decoded.
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
         if self.composited:
-            rgb[1:] = composite(rgb, chunk.views, refiner=self.refiner)[1:]
+            rgb[1:] = composite(rgb, chunk.views)[1:]
             return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
         if self.pipeline.safety_checker is not None:
             # What the checker blurred must not reach the scene through the latents; the chain encodes the frames.
