@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from film_scenes import COLOURS, EYE, SIZE, cameras, room
@@ -165,7 +166,6 @@ def test_files_of_other_programs_render(name: str, tmp_path: Path) -> None:
 
 def test_movie_plays(folder: Path, tmp_path: Path) -> None:
     """The movie has the frames, size and rate asked for, and its pictures are those of the folder."""
-    av = pytest.importorskip("av")
     out, frames = tmp_path / "movie.mp4", tmp_path / "frames"
     options = ["--size", "128x72", "--cameras", str(folder / "four.json")]
     assert render(folder, "room.ply", out, *options, "--fps", "12") == 0

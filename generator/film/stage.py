@@ -28,6 +28,8 @@ CENTER_SHARE, CENTER_RANGE = 0.35, (1.0, 2.5)
 """Distance of the point that cameras face over the median depth at the start, and its bounds in metres."""
 ORIGIN_FILLED = 0.85
 """Share of the picture that the scene must fill from its origin for a camera to have stood there."""
+NEARLY_ALL = 0.9
+"""Share of the best candidate's filled part of the picture from which another is as good."""
 NEARNESS = 0.1
 """Clearance of a path over the median depth at the start, where that is less than CLEARANCE."""
 
@@ -117,4 +119,5 @@ def _best_place(gaussians: Gaussians, up: str) -> np.ndarray:
     level = np.abs(poses[:, :3, 2] @ AXES[up]) < 0.5
     poses, intrinsics = (poses[level], intrinsics[level]) if level.any() else (poses, intrinsics)
     share, depth = _look(gaussians, poses, intrinsics[0])
-    return poses[int(np.argmax(share * depth**0.25))]
+    # A camera with its nose at a wall sees no background either, so the farthest sight of the filled ones counts.
+    return poses[int(np.argmax(np.where(share >= NEARLY_ALL * share.max(), depth, 0.0)))]
