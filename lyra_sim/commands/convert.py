@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     config = ConvertConfig(
         target=args.target,
         half=args.half,
-        up_axis=_axes(args.up_axis),
+        up_axis=parse_axes(args.up_axis),
         scale=args.scale,
         camera_height=args.height_of_camera,
         level=args.level,
@@ -142,7 +142,12 @@ def render_depth(
     return views.median_depth.numpy(), views.alpha.numpy()
 
 
-def _axes(text: str | None) -> tuple[str, str] | None:
+def parse_axes(text: str | None) -> tuple[str, str] | None:
+    """Return the two axes of `--up-axis FROM:TO`, or None without it.
+
+    Raises:
+        LyraSimError: The text is not of that form.
+    """
     if text is None:
         return None
     before, separator, after = text.partition(":")

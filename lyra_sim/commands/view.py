@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, or serve until Ctrl-C."""
-    from lyra_sim.commands.convert import _axes
+    from lyra_sim.commands.convert import parse_axes
     from lyra_sim.viewer.exhibit import open_exhibit
 
     if args.html is not None:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     exhibit = open_exhibit(
         args.scene,
         cameras=args.cameras,
-        up_axis=_axes(args.up_axis),
+        up_axis=parse_axes(args.up_axis),
         max_gaussians=args.max_gaussians,
     )
     if args.html is not None:
