@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lyra_sim.batch import positions
 from lyra_sim.batch.expand import Plan, expand
 from lyra_sim.batch.scenes import retry_seed
 from lyra_sim.batch.spec import json_schema, load_spec, schema_text
@@ -292,8 +293,11 @@ def test_a_mistake_is_one_line_with_its_position(tmp_path: Path, mistake: str) -
     assert len(message.splitlines()) == 1
 
 
-def test_a_few_aliases_cannot_stand_for_millions_of_values(tmp_path: Path) -> None:
+def test_a_few_aliases_cannot_stand_for_millions_of_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Show that aliases of aliases are counted as what they stand for."""
+    monkeypatch.setattr(positions, "MAX_NODES", 10_000)
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     lines += [
         f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -304,7 +308,7 @@ def test_a_few_aliases_cannot_stand_for_millions_of_values(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, "cannot read"), (b"\xff\xfe\x00", "not UTF-8"), (b"x: " + b"[" * 5000, "nested too deeply")],
+    [(None, "cannot read"), (b"\xff\xfe\x00", "not UTF-8"), (b"x: " + b"[" * 2000, "nested too deeply")],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None, expected: str) -> None:
     """Show what is said about a missing file, a binary file, and endless brackets."""
