@@ -21,9 +21,10 @@ import numpy as np
 from skimage import data
 from skimage.transform import resize
 
-from generator.depth.mini import CARD, load_card_network
+from generator.depth.mini import load_card_network
 from generator.teachers.procedural import ProceduralTeacher
 from generator.trajectories import SDG_TRAJECTORIES
+from generator.weights import mini
 from generator.worlds import KINDS, parse_prompt
 from training.card import machine
 
@@ -127,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--card", type=Path, default=CARD, help="card of the estimator")
+    parser.add_argument("--card", type=Path, default=mini.DEPTH, help="card of the estimator")
     parser.add_argument("--fastdepth", type=Path, help="fastdepth_7.onnx, to compare with")
     parser.add_argument("--seed", type=int, default=501, help="seed of the first kind's world")
     parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")

@@ -1,6 +1,6 @@
 """Measure what teachers put where the warp is open: `python -m benchmarks.disocclusion [--out FILE]`.
 
-One world of every kind, at seeds that training never saw (its seeds start at one million), filmed along the six
+One world of every kind, at seeds that training never saw (its seeds start at one million), filmed along camera
 paths. Each teacher gets frame 0 and its true depth; it is compared with the film in the pixels that frame 0 did not
 see. PSNR is that of all such pixels of a world together; the structural similarity is its map's mean over them, with
 the seen pixels of every method replaced by the warp's, so that no method is judged by what it did not have to fill.
@@ -73,9 +73,10 @@ def tokenized(tokenizer: CosmosTokenizer, frames: np.ndarray) -> np.ndarray:
     return ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: int, stride: int) -> dict[str, Any]:
+def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], stride: int) -> dict[str, Any]:
     """Return the figures of all methods for one world."""
-    film = ProceduralTeacher(held_out=0, trajectories=SDG_TRAJECTORIES[:paths]).imagine(
+    chosen = tuple(path for path in SDG_TRAJECTORIES if path.name in paths)
+    film = ProceduralTeacher(held_out=0, trajectories=chosen).imagine(
         parse_prompt(kind.replace("_", " ")), seed=seed
     )
     tokenizer = CosmosTokenizer.around(teacher.pipeline.vae)
@@ -154,7 +155,7 @@ def _measured(out: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]
 
 
 def main() -> None:
-    """Measure one world of every kind, print the table, and write it with the numbers as JSON."""
+    """Measure one world of every kind; a run into the same file goes on where it stopped."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -163,7 +164,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=501, help="seed of the first kind's world")
     parser.add_argument("--steps", type=int, help="sampling steps; default those of the card")
     parser.add_argument("--guidance", type=float, help="guidance; default that of the card")
-    parser.add_argument("--paths", type=int, default=6, help="number of the six paths")
+    names = [path.name for path in SDG_TRAJECTORIES]
+    parser.add_argument("--paths", nargs="+", choices=names, default=names, help="camera paths")
     parser.add_argument("--stride", type=int, default=1, help="compare every n-th frame")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
     args = parser.parse_args()
@@ -181,25 +183,30 @@ def main() -> None:
     rows = _measured(args.out, settings)
     for kind in args.kinds:
         seed = args.seed + KINDS.index(kind)
-        rows = [row for row in rows if row["kind"] != kind]
+        if any(row["kind"] == kind and row["seed"] == seed for row in rows):
+            continue
         rows.append(measure(teacher, kind, seed, paths=args.paths, stride=args.stride))
         sys.stderr.write(json.dumps(rows[-1]) + "\n")
-    rows.sort(key=lambda row: KINDS.index(row["kind"]))
+        rows.sort(key=lambda row: KINDS.index(row["kind"]))
+        _write(args.out, settings, rows, teacher)
+
+
+def _write(
+    out: Path | None, settings: dict[str, Any], rows: list[dict[str, Any]], teacher: Gen3CTeacher
+) -> None:
+    """Print the table so far, and write it with the numbers as JSON."""
     mean = summarise(rows)
-    head = (
+    text = (
         f"`{' '.join(['python -m benchmarks.disocclusion', *sys.argv[1:]])}`: denoiser "
         f"{teacher.cards['denoiser']['sha256'][:12]}, {teacher.steps} steps, guidance {teacher.guidance:g}; "
         f"PSNR [dB] / SSIM in the pixels that frame 0 did not see. {machine()}; "
-        f"{mean['seconds']:.1f} s per clip to sample and decode.\n\n"
+        f"{mean['seconds']:.1f} s per clip to sample and decode.\n\n{table(rows, mean)}"
     )
-    sys.stdout.write(head + table(rows, mean))
-    if args.out:
-        args.out.with_suffix(".md").write_text(
-            "# What fills the holes of the warp\n\n" + head + table(rows, mean)
-        )
-        args.out.with_suffix(".json").write_text(
-            json.dumps({"settings": settings, "rows": rows, "mean": mean}, indent=1) + "\n"
-        )
+    sys.stdout.write(text)
+    if out:
+        out.with_suffix(".md").write_text("# What fills the holes of the warp\n\n" + text)
+        facts = {"settings": settings, "rows": rows, "mean": mean}
+        out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from lyra_sim.errors import LyraSimError
 
 FIELD_OF_VIEW = 1.15
 """Horizontal field of view of a picture whose lens is unknown [rad]: in the middle of those trained on."""
-CARD = mini.FOLDER / "depth.json"
-"""Card of the embedded estimator."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def default_intrinsics(height: int, width: int) -> np.ndarray:
 
 def load(size: Size) -> MiniDepth:
     """Load the embedded estimator; it is the same at every size."""
-    return load_card_network(CARD)
+    return load_card_network(mini.DEPTH)
 
 
 def load_card_network(card_path: Path) -> MiniDepth:

@@ -19,5 +19,5 @@ DEPTH = FOLDER / "depth.json"
 
 def describe() -> str:
     """Say in a line what is embedded; a missing or damaged card raises LyraSimError."""
-    cards = [load_card(path) for path in (TOKENIZER, DECODER)]
+    cards = [load_card(path) for path in (TOKENIZER, DECODER, TEACHER, DEPTH)]
     return "embedded weights " + ", ".join(f"{card['kind']} {card['sha256'][:8]}" for card in cards)
