@@ -107,4 +107,7 @@ def _encoder_cost(configuration: str, frames: int, image_size: tuple[int, int], 
         # Diffusers' own `to` warns about modules to keep in float32, of which this network has none.
         nn.Module.to(network, dtype=dtype)
         clip = torch.empty(1, 3, frames, *image_size, dtype=dtype)
+    with torch.no_grad():
+        # What the network computes on its first call and keeps is not counted.
+        network.encode(clip[:, :, :1])
     return dry_run(lambda: network.encode(clip))
