@@ -14,7 +14,7 @@ from generator.outputs import describe, write
 from generator.pipeline import LyraPipeline
 from generator.request import Request, Run
 from generator.sizes import Size, resolve
-from generator.start import Start, begin, camera_paths
+from generator.start import Start, begin, camera_paths, tell
 from generator.teachers.registry import load_teacher
 from generator.teachers.teacher import TeacherVideo
 from generator.to_world import to_world
@@ -23,6 +23,9 @@ from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
 from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
 from lyra_sim.transform import Similarity
+
+LEAST_SEEN = 0.35
+"""Share of a frame that a picture should show; less is said to the user."""
 
 
 def generate(request: Request, progress: Progress, *, pipeline: LyraPipeline | None = None) -> dict[str, Any]:
@@ -57,7 +60,20 @@ def imagine(run: Run, size: Size, start: Start) -> TeacherVideo:
     with run.clock.stage("teacher"):
         teacher = load_teacher(start.entry, size, trajectories=paths, movement=request.movement)
         report = partial(run.progress.update, "teacher")
-        return teacher.imagine(start.conditioning, seed=request.seed, progress=report).moved(start.c2w)
+        video = teacher.imagine(start.conditioning, seed=request.seed, progress=report)
+    warn_of_unseen(run, video)
+    return video.moved(start.c2w)
+
+
+def warn_of_unseen(run: Run, video: TeacherVideo) -> None:
+    """Say which paths leave what the picture shows, where the teacher tells."""
+    seen = video.source.get("least_share_seen")
+    for name, share in seen.items() if isinstance(seen, dict) else ():
+        if share < LEAST_SEEN:
+            tell(
+                run,
+                f"Path {name}: the picture shows only {share:.0%} of a frame, the rest is filled; try --movement 0.5",
+            )
 
 
 def decode(run: Run, pipeline: LyraPipeline, video: TeacherVideo) -> Gaussians:

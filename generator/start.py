@@ -57,12 +57,12 @@ def begin(run: Run, size: Size) -> Start:
         with run.clock.stage("picture"):
             picture = _picture_of_files(run, size) if request.image else _picture_of_sentence(run, size)
         upright = stand_up(picture, camera_height=request.camera_height)
-        _tell(run, upright.message)
+        tell(run, upright.message)
         picture, c2w = picture.scaled(upright.scale), upright.c2w
         picture = replace(picture, metric=picture.metric or request.camera_height is not None)
         run.report["world_frame"] = upright.report
         if not picture.metric:
-            _tell(
+            tell(
                 run,
                 "The depth has no known unit: lengths are right up to one factor (--height-of-camera sets it)",
             )
@@ -81,7 +81,7 @@ def default_teacher(run: Run, size: Size) -> str:
         return "procedural"
     if size.denoiser.is_file():
         return size.picture_teacher
-    _tell(
+    tell(
         run,
         f"Teacher {size.picture_teacher} has no weights ({size.denoiser.name}): the warp teacher stands in for it",
     )
@@ -120,7 +120,7 @@ def _picture_of_files(run: Run, size: Size) -> Picture:
     run.progress.update("picture", 0.0, f"reading {request.image.name}")
 
     def note(sentence: str) -> None:
-        _tell(run, sentence)
+        tell(run, sentence)
 
     files = PictureFiles(request.image, request.depth, request.depth_unit, request.intrinsics, request.fit)
     picture = load_picture(files, height=size.height, width=size.width, note=note)
@@ -145,7 +145,7 @@ def _picture_of_sentence(run: Run, size: Size) -> Picture:
 def _with_estimated_depth(run: Run, size: Size, picture: Picture) -> Picture:
     name = run.request.estimator or size.depth
     run.progress.update("picture", 0.3, f"estimating depth ({name})")
-    return estimate_depth(picture, load_estimator(name, size), note=lambda sentence: _tell(run, sentence))
+    return estimate_depth(picture, load_estimator(name, size), note=lambda sentence: tell(run, sentence))
 
 
 def _require_prompt(request: Request) -> None:
@@ -170,7 +170,7 @@ def _require_known_depth(request: Request) -> None:
             )
 
 
-def _tell(run: Run, sentence: str) -> None:
+def tell(run: Run, sentence: str) -> None:
     """Say something to people, and keep it in the report."""
     run.report.setdefault("notes", []).append(sentence)
     run.progress.note(sentence)

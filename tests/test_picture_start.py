@@ -13,7 +13,9 @@ from scipy.spatial.transform import Rotation
 from generator.cache.fill import fill_colours
 from generator.camera_files import PosedFrames, write_transforms
 from generator.cameras import Cameras, invert_rigid
+from generator.generate import warn_of_unseen
 from generator.own_path import read_own_path, resample
+from generator.request import Request, Run
 from generator.sizes import MINI, full
 from generator.teachers.picture_paths import plan_paths
 from generator.teachers.registry import TEACHERS, load_teacher, teacher_entry
@@ -21,6 +23,7 @@ from generator.teachers.warp import WarpTeacher
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.upright import stand_up
 from lyra_sim.errors import LyraSimError
+from lyra_sim.progress import Progress
 from tests.picture_files import room_picture
 
 SMALL = {"height": 64, "width": 112, "frames": 9}
@@ -99,6 +102,16 @@ def test_the_warp_shows_what_the_picture_saw() -> None:
         points = _points(clip.depth[-1], clip.cameras, -1)
         wall = seen[8:16, 30:80].ravel()
         assert np.median(np.abs(points.reshape(64, 112, 3)[8:16, 30:80].reshape(-1, 3)[wall, 2] - 4.0)) < 0.02
+
+
+def test_a_path_that_leaves_the_picture_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Show that a path along which the picture shows little is told, and one that stays in view is not."""
+    for movement, told in ((1.0, False), (12.0, True)):
+        teacher = WarpTeacher(**SMALL, trajectories=SDG_TRAJECTORIES[:1], movement=movement)
+        run = Run(Request("", tmp_path / "s.usdz"), Progress("auto", {"teacher": 1.0}))
+        warn_of_unseen(run, teacher.imagine(room_picture(), seed=0))
+        assert ("notes" in run.report) is told
+        assert ("Path left" in capsys.readouterr().err) is told
 
 
 def _points(depth: np.ndarray, cameras: Cameras, index: int) -> np.ndarray:
