@@ -24,8 +24,17 @@ _TOP = {
     "final_layer.adaLN_modulation.1": "norm_out.linear_1",
     "final_layer.adaLN_modulation.2": "norm_out.linear_2",
 }
-_CONVERTED = ("transformer_blocks.", "patch_embed.", "time_embed.", "learnable_pos_embed.", "affine_norm.")
-_CONVERTED += ("final_layer.proj_out.", "final_layer.adaln_modulation.", "norm_out.", "proj_out.")
+_CONVERTED = (
+    "transformer_blocks.",
+    "patch_embed.",
+    "time_embed.",
+    "learnable_pos_embed.",
+    "affine_norm.",
+    "final_layer.proj_out.",
+    "final_layer.adaln_modulation.",
+    "norm_out.",
+    "proj_out.",
+)
 """What names start with in copies that others have converted: FastVideo's, and diffusers' own."""
 _FASTVIDEO = (
     (r"^affine_norm\.", "time_embed.norm."),

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ def film_video(
         torch.from_numpy(video.cameras.w2c).float(),
         torch.from_numpy(video.cameras.intrinsics).float(),
         masks=known,
-        config=CacheConfig(max_depth=2 * float(video.depth.max())),
+        config=replace(CacheConfig.for_height(video.cameras.height), max_depth=2 * float(video.depth.max())),
     )
     views = cache.render(torch.from_numpy(w2c).float(), torch.from_numpy(cameras.intrinsics).float())
     return cameras, views
