@@ -202,7 +202,12 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 def comparisons(rows: dict[str, dict[str, Any]]) -> list[str]:
     """Write what follows from pairs of rows."""
     lines = []
-    for part, base in (("pool-1x2", "single"), ("pool-2x1", "single"), ("ray", "pool-2x1")):
+    for part, base in (
+        ("pool-1x2", "single"),
+        ("pool-2x1", "single"),
+        ("ray", "pool-1x2"),
+        ("ray", "pool-2x1"),
+    ):
         if part in rows and base in rows:
             first, second = rows[part], rows[base]
             ratio = second["seconds"] / second["count"] / (first["seconds"] / first["count"])

@@ -112,8 +112,7 @@ def test_the_other_commands_need_nothing_of_the_extra() -> None:
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show how many workers there are by default and by option, and how many threads each gets."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(command, "memory_gib", lambda: 11.0)
-    for workers, expected in ((None, (5, "1")), (8, (8, "1")), (3, (3, "2")), (20, (20, "1"))):
+    for workers, expected in ((None, (4, "2")), (8, (8, "1")), (3, (3, "2")), (20, (20, "1"))):
         pool = command.local_pool(workers, gpus=[])
         threads = {slot.environment["OMP_NUM_THREADS"] for slot in pool._slots}
         assert (pool.capacity, threads) == (expected[0], {expected[1]})

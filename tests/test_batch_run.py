@@ -249,7 +249,7 @@ def test_a_full_disk_stops_cleanly_and_says_how_much_is_missing(tmp_path: Path) 
     """Show that scenes made before stay, the message has numbers, and the rest is made once there is room."""
     text = "version: 1\nscenes:\n - prompts: [kitchen, full, office]\n"
     with pytest.raises(
-        LyraSimError, match=r"disk is full with 1 of 3 scenes done; 2 are missing, they need about 0\.00"
+        LyraSimError, match=r"disk is full with 1 of 3 scenes done; 2 are missing, they need about 0\.1 MB, "
     ):
         run(tmp_path, text)
     assert [e["event"] for e in events(tmp_path / "out")] == ["made"]

@@ -234,7 +234,7 @@ class _Driver:
     def _disk_full(self) -> LyraSimError:
         missing = len(self.plan.scenes) - len(self.state.done) - len(self.state.rejected)
         mean, free = self._mean_bytes(), shutil.disk_usage(self.folder.path).free
-        need = f"they need about {missing * mean / 1e9:.2f} GB, {free / 1e9:.2f} GB are free" if mean else ""
+        need = f"they need about {_size(missing * mean)}, {_size(free)} are free" if mean else ""
         return LyraSimError(
             f"--out {self.folder.path}: the disk is full with {self._count()}; {missing} are missing"
             f"{', ' if need else ''}{need}; free some space and run the same command again"
@@ -270,6 +270,10 @@ class _Driver:
             "rejected": len(state.rejected),
             "failed": len(state.failed),
         }
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _bytes(row: Row) -> int:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lyra_sim.batch.engines.pool import ProcessPool
     from lyra_sim.batch.expand import Plan
 
-GIB_PER_WORKER = 2.0
-"""Memory to count on for a worker of size mini, nearly twice what one was measured to need."""
+CORES_PER_WORKER = 2
+"""One worker of two threads makes as many scenes as two of one, in half the memory (batch-engines.md)."""
 SHOWN = 12
 """Scenes that a dry run lists."""
 
@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--workers",
         metavar="N",
         type=int,
-        help="worker processes (one per GPU, or one per core and 2 GiB); cores are shared out among them",
+        help="worker processes (one per GPU, or one per two cores); cores are shared out among them",
     )
     parser.add_argument(
         "--ray",
@@ -134,27 +134,15 @@ def engine_starter(args: argparse.Namespace, plan: Plan) -> Callable[[], Engine]
 
 
 def local_pool(workers: int | None, *, gpus: list[str]) -> ProcessPool:
-    """Return workers for this machine: one per GPU, or per core while memory lasts, unless told how many.
-
-    Two workers of one thread make far more scenes than one worker of two, because much of a scene is serial
-    (benchmarks/results/batch.md).
-    """
+    """Return workers for this machine: one per GPU or per two cores unless told how many."""
     from lyra_sim.batch.engines.pool import ProcessPool, thread_variables
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = workers or len(gpus) or max(1, min(cores, int(min(memory_gib() / GIB_PER_WORKER, 1e6))))
+    workers = workers or len(gpus) or max(1, cores // CORES_PER_WORKER)
     environments = [thread_variables(max(1, cores // workers)) for _ in range(workers)]
     for index, environment in enumerate(environments if gpus else []):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
     return ProcessPool(environments)
-
-
-def memory_gib() -> float:
-    """Return the memory of this machine, or plenty where it cannot be asked."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
 
 
 def visible_gpus() -> list[str]:
