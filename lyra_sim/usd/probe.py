@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from lyra_sim.errors import LyraSimError
+from lyra_sim.usd.check_package import check_package
 
 PROCESSOR_LIMIT = 120
 """Opening maps a file instead of reading it, so even the largest scene takes far less [processor s]."""
@@ -22,6 +23,10 @@ _REFUSED = 3
 
 def probe(path: str | Path) -> None:
     """Raise LyraSimError when a USD file cannot be opened and composed, crashes included."""
+    path = Path(path)
+    if path.suffix.lower() == ".usdz" and path.is_file():
+        # Most damage shows here already, without a process of its own.
+        check_package(path)
     command = [sys.executable, "-m", "lyra_sim.usd.probe", str(path)]
     try:
         # A crash leaves a report in the temporary folder, which therefore is one that goes away.
@@ -50,7 +55,7 @@ def main() -> int:
 
         resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_LIMIT, PROCESSOR_LIMIT))
     try:
-        with open_stage(path) as stage:
+        with open_stage(path, package_checked=True) as stage:
             describe_stage(stage)
     except LyraSimError as error:
         sys.stdout.write(str(error))

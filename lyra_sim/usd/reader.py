@@ -64,13 +64,13 @@ def read_usd_contents(path: str | Path) -> UsdContents:
 
 
 @contextmanager
-def open_stage(path: Path) -> Iterator[Usd.Stage]:
+def open_stage(path: Path, *, package_checked: bool = False) -> Iterator[Usd.Stage]:
     """Yield the stage of a file that has been checked to be whole and to refer to nothing outside itself."""
     if path.suffix.lower() not in SUFFIXES:
         raise LyraSimError(f"{path} is not a USD file; known endings are {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise LyraSimError(f"cannot read {path}: there is no such file")
-    if path.suffix.lower() == ".usdz":
+    if path.suffix.lower() == ".usdz" and not package_checked:
         check_package(path)
     # USD reports damage on stderr as well, many lines of it; the delegate keeps that from people.
     delegate = UsdUtils.CoalescingDiagnosticDelegate()
