@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from generator.sizes import Size
+from generator.weights import mini
+from generator.weights.checkpoint import licence_of, load_card
+from generator.weights.registry import find_entry
 from lyra_sim.errors import LyraSimError
 
 
@@ -66,3 +69,12 @@ def load_estimator(name: str, size: Size) -> DepthEstimator:
     if name not in BACKENDS:
         raise LyraSimError(f"unknown depth estimator {name!r}; choose from {', '.join(BACKENDS)}")
     return importlib.import_module(BACKENDS[name]).load(size)
+
+
+def licence_of_estimator(name: str) -> str:
+    """Return the licence of an estimator's weights, for the provenance of a scene."""
+    if name not in BACKENDS:
+        return "not known"
+    if name == "mini":
+        return licence_of(load_card(mini.DEPTH))
+    return find_entry("moge-depth" if name == "moge" else name).licence

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from generator.depth import DepthEstimator
-from generator.depth.estimator import FIND_THE_LENS
+from generator.depth.estimator import FIND_THE_LENS, licence_of_estimator
 from generator.pictures.depth_file import read_depth
 from generator.pictures.fit import Window, fill_depth
 from generator.pictures.lens import USUAL_FIELD, read_lens, usual_lens
@@ -169,6 +169,7 @@ def estimate_depth(picture: Picture, estimator: DepthEstimator, *, note: Note) -
         depth,
         metric=estimator.metric,
         depth_from=estimator.name,
+        depth_licence=licence_of_estimator(estimator.name),
         beyond_depth=round(float(1 - valid.mean()), 5),
     )
     _note_flat(done, note)

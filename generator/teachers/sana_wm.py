@@ -20,6 +20,7 @@ from generator.teachers.warp import open_cache
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights.checkpoint import load_card
 from generator.weights.folder import locate_model
+from generator.weights.registry import find_entry
 from generator.weights.store import Store
 from lyra_sim.errors import LyraSimError
 
@@ -117,6 +118,7 @@ class SanaWMTeacher:
             clips.append(Clip(path.name, path.cameras, rgb, depth))
         source = {
             **settings,
+            "licences": {NAME: find_entry(NAME).licence},
             "picture": picture.source,
             "movement": self.movement,
             "distances": {path.name: round(path.distance, 6) for path in paths},

@@ -26,6 +26,7 @@ from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
 from generator.trajectories import SDG_TRAJECTORIES
+from generator.weights.checkpoint import licence_of
 from lyra_sim.errors import LyraSimError
 
 STEPS = 35
@@ -142,6 +143,7 @@ class Gen3CTeacher:
                 "guidance": self.guidance,
                 "composited": self.composited,
                 "weights": {name: card["sha256"] for name, card in self.cards.items()},
+                "licences": {name: licence_of(card) for name, card in self.cards.items()},
             }
             | ({"chunks": self.chunks} if self.chunks > 1 else {})
             | ({"prompt": self._prompt(picture)} if self._prompt(picture) is not None else {})
