@@ -22,7 +22,7 @@ FIELD_OF_VIEW = 1.15
 
 @dataclass(frozen=True)
 class MiniDepth:
-    """Estimate metric depth of an indoor picture on a CPU.
+    """Estimate depth of an indoor picture on a CPU, in metres as far as its training went.
 
     It learned from procedural interiors, so it knows floors, walls and furniture at room scale; it has never
     seen the outdoors, people or close-ups.
@@ -30,7 +30,7 @@ class MiniDepth:
 
     network: DepthNetwork
     name: str = "mini"
-    metric: bool = True
+    metric: bool = False
 
     def estimate(self, rgb: np.ndarray, *, intrinsics: np.ndarray | None = None) -> DepthEstimate:
         """Estimate z-depth [m] of a picture (H, W, 3) uint8; see `DepthEstimator.estimate`."""
