@@ -19,6 +19,7 @@ import batch_fakes
 import numpy as np
 import pytest
 from batch_fakes import GENERATE, Inline
+from interrupts import heed_interrupts
 from PIL import Image
 
 from lyra_sim.batch import driver, manifest
@@ -398,7 +399,9 @@ def start_driver(folder: Path, text: str) -> subprocess.Popen[bytes]:
     script = folder / "drive.py"
     script.write_text(DRIVER.format(here=str(HERE), folder=str(folder), text=text))
     environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
-    return subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    )
 
 
 def wait_for(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:

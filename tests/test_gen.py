@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interrupts import heed_interrupts
 from pxr import Usd, UsdGeom, UsdPhysics
 
 import generator.generate as chain
@@ -182,7 +183,11 @@ def test_a_real_interrupt_ends_the_process_cleanly(tmp_path: Path) -> None:
     """Show that SIGINT to the real command gives status 130, an error as last JSON line, and an empty folder."""
     command = [sys.executable, "-m", "lyra_sim", "gen", "kitchen", "--out", str(tmp_path / "s.usdz")]
     with subprocess.Popen(
-        [*command, "--progress", "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*command, "--progress", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from interrupts import heed_interrupts
 
 from lyra_sim.cli import main
 from lyra_sim.commands import view as view_command
@@ -369,7 +370,8 @@ def test_ctrl_c_ends_the_viewer(tmp_path: Path) -> None:
     """Show that the command prints its address, keeps stdout clean, and ends with 0 on Ctrl-C."""
     write_ply(tmp_path / "s.ply", random_gaussians(10))
     command = [sys.executable, "-m", "lyra_sim", "view", str(tmp_path / "s.ply"), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=heed_interrupts) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         process.send_signal(signal.SIGINT)
