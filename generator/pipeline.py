@@ -140,9 +140,7 @@ class LyraPipeline:
                 continue
             if progress:
                 progress(index / len(clips), f"encoding {clip.name}")
-            video = torch.from_numpy(clip.rgb).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-            encoded = self.tokenizer.encode(video.to(self.device, self.dtype))[0]
-            latents.append(encoded.transpose(0, 1).float().cpu())
+            latents.append(self.tokenizer.encode_frames(clip.rgb).transpose(0, 1))
         return torch.cat(latents)[None]
 
     def cache(self, clips: tuple[Clip, ...], depth: np.ndarray) -> WarpedDepth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLCosmos
@@ -40,6 +41,17 @@ def test_shapes(tokenizer: CosmosTokenizer, frames: int, latent_frames: int) -> 
         latents = tokenizer.encode(video(frames, batch=2))
         assert latents.shape == (2, 16, latent_frames, 4, 6)
         assert tokenizer.decode(latents).shape == (2, 3, frames, 32, 48)
+
+
+def test_frames_are_encoded_as_video(tokenizer: CosmosTokenizer) -> None:
+    """Bytes 0 to 255 become [-1, 1], also of arrays that are read only or reversed."""
+    rgb = np.random.default_rng(0).integers(0, 256, (9, 16, 24, 3), dtype=np.uint8)
+    rgb.flags.writeable = False
+    for frames in (rgb, rgb[:, :, ::-1]):
+        video = torch.tensor(frames.copy()).permute(3, 0, 1, 2)[None] / 127.5 - 1
+        with torch.no_grad():
+            expected = tokenizer.encode(video)[0]
+        assert torch.equal(tokenizer.encode_frames(frames), expected)
 
 
 def test_encoding_is_causal(tokenizer: CosmosTokenizer) -> None:

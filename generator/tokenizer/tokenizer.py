@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKLCosmos
 from torch import Tensor, nn
@@ -60,6 +61,19 @@ class CosmosTokenizer(nn.Module):
         """
         self._check_video(video)
         return self._network(video).encode(video).latent_dist.mode()
+
+    @torch.no_grad()
+    def encode_frames(self, rgb: np.ndarray) -> Tensor:
+        """Encode one clip of sRGB frames (T, H, W, 3) uint8 to raw latents (C, t, h, w), float32 on the CPU.
+
+        Raises:
+            LyraSimError: The shape is not one that the network divides evenly.
+        """
+        # Frames that are mapped from a file or reversed become a tensor as a copy only.
+        frames = torch.from_numpy(np.require(rgb, requirements=("C", "W")))
+        video = frames.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        like = next(self.parameters())
+        return self.encode(video.to(like.device, like.dtype))[0].float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode latents (B, C, t, h, w) to video (B, 3, 1 + 8(t-1), 8h, 8w), about [-1, 1], not clamped."""
