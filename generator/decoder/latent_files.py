@@ -10,6 +10,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -118,16 +119,28 @@ def read_first_exr(path: Path) -> np.ndarray:
     Raises:
         LyraSimError: The file is missing, damaged or holds no EXR picture.
     """
+    # The name keeps the unpacked picture alive while it is read.
+    pictures = exr_pictures(path)
+    return read_depth(next(pictures), unit="m").depth
+
+
+def exr_pictures(path: Path) -> Iterator[Path]:
+    """Unpack the pictures of a zip of EXR files in the order of their names, each until the next is asked for.
+
+    Raises:
+        LyraSimError: The file is missing, damaged or holds no EXR picture.
+    """
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
             names = sorted(name for name in archive.namelist() if name.endswith(".exr"))
             if not names:
                 raise LyraSimError(f"{path}: holds no EXR picture; expected 00000.exr and so on")
-            if archive.getinfo(names[0]).file_size > MOST_EXR_BYTES:
-                raise LyraSimError(f"{path}: {names[0]} is far too large for a depth picture; make it again")
             picture = Path(folder) / "frame.exr"
-            picture.write_bytes(archive.read(names[0]))
-            return read_depth(picture, unit="m").depth
+            for name in names:
+                if archive.getinfo(name).file_size > MOST_EXR_BYTES:
+                    raise LyraSimError(f"{path}: {name} is far too large for a depth picture; make it again")
+                picture.write_bytes(archive.read(name))
+                yield picture
     except FileNotFoundError:
         raise LyraSimError(f"{path} is missing") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:

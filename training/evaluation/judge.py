@@ -12,11 +12,12 @@ from generator import metrics
 from generator.cameras import Cameras, invert_rigid
 from generator.film.start import recorded_start
 from generator.render import render_views
+from generator.video_file import count_frames, read_video
 from lyra_sim.convert import load_scene
 from lyra_sim.errors import LyraSimError
 from lyra_sim.scene import Scene
 from training.evaluation.perceptual import Perceptual
-from training.evaluation.pictures import VIDEO_SUFFIXES, cover, read_video
+from training.evaluation.pictures import VIDEO_SUFFIXES, cover
 from training.evaluation.protocols import Shots
 from training.evaluation.scores import SceneScores, score_frames
 
@@ -153,14 +154,10 @@ def judge_videos(prediction: Path, truth: Path, perceptual: Perceptual, samples:
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         # The shorter of the two ends the comparison.
         for a, b in zip(read_video(prediction), read_video(truth), strict=False):
-            yield a, cover(b, *a.shape[:2])
+            yield a / np.float32(255), cover(b / np.float32(255), *a.shape[:2])
 
-    watched = samples.watch(prediction.stem, pairs(), _frames(prediction))
+    watched = samples.watch(prediction.stem, pairs(), count_frames(prediction))
     return score_frames(prediction.stem, watched, perceptual)
-
-
-def _frames(path: Path) -> int:
-    return sum(1 for _ in read_video(path))
 
 
 def matching_videos(predictions: Path, truths: Path) -> list[tuple[Path, Path]]:

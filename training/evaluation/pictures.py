@@ -1,8 +1,7 @@
-"""Frames of the truth: pictures and videos, brought to the size that they are judged at."""
+"""Frames of the truth, brought to the size that they are judged at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +25,6 @@ def read_picture(path: Path) -> np.ndarray:
         raise LyraSimError(f"{path}: cannot be read as a picture ({error})") from error
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"), np.float32) / 255
-
-
-def read_video(path: Path) -> Iterator[np.ndarray]:
-    """Yield the frames of a video as sRGB in [0, 1], (H, W, 3) float32.
-
-    Raises:
-        LyraSimError: PyAV is missing, or the file is missing or no video.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise LyraSimError(f"{path}: reading videos needs the package av; install lyra-sim[view]") from error
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24").astype(np.float32) / 255
-    except (OSError, av.FFmpegError, IndexError) as error:
-        raise LyraSimError(f"{path}: cannot be read as a video ({error})") from error
 
 
 def cover(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from generator.cameras import Cameras
+from generator.decoder.latent_files import exr_pictures, read_npz
 from generator.teachers.teacher import Clip
+from generator.video_file import read_video
 from lyra_sim.errors import LyraSimError
 
 FPS = 24
@@ -69,7 +71,7 @@ def write_scene(
     """
     written = []
     for number, clip in clips.items():
-        latents = clip.latents if getattr(clip, "latents", None) is not None else encode(clip.rgb)
+        latents = encode(clip.rgb) if clip.latents is None else clip.latents
         writers: dict[str, Callable[[Path], None]] = {
             "rgb": lambda path, clip=clip: write_video(path, clip.rgb),  # type: ignore[misc]
             "latent": lambda path, latents=latents: _write_latent(path, latents, tokenizer_sha256),  # type: ignore[misc]
@@ -132,8 +134,8 @@ def read_view(folder: Path, stem: str, *, with_depth: bool = True) -> View:
     Raises:
         LyraSimError: A file is missing or damaged, or the files disagree about the number of frames.
     """
-    c2w, intrinsics = (_read_npz(folder / kind / f"{stem}.npz") for kind in ("pose", "intrinsics"))
-    rgb = np.stack(list(_read_video(folder / "rgb" / f"{stem}.mp4")))
+    c2w, intrinsics = (read_npz(folder / kind / f"{stem}.npz").numpy() for kind in ("pose", "intrinsics"))
+    rgb = np.stack(list(read_video(folder / "rgb" / f"{stem}.mp4")))
     zipped = folder / "depth" / f"{stem}.zip"
     depth = read_depth(zipped) if with_depth and zipped.is_file() else None
     lengths = {"pose": len(c2w), "intrinsics": len(intrinsics), "rgb": len(rgb)}
@@ -144,42 +146,18 @@ def read_view(folder: Path, stem: str, *, with_depth: bool = True) -> View:
     return View(rgb, depth, Cameras(c2w, intrinsics, *rgb.shape[1:3]))
 
 
-def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            order = np.argsort(file["inds"], kind="stable")
-            return file["data"][order].astype(np.float64)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise LyraSimError(f"{path}: cannot be read; expected arrays `data` and `inds` ({error})") from error
-
-
-def _read_video(path: Path) -> Iterator[np.ndarray]:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except (OSError, av.FFmpegError, IndexError) as error:
-        raise LyraSimError(f"{path}: cannot be read as a video ({error})") from error
-
-
 def read_depth(path: Path) -> np.ndarray:
     """Read a zip of EXR pictures as z-depth (T, H, W) float32; what is not finite and positive becomes 0."""
     exr = _openexr()
-    planes = []
     try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for name in sorted(name for name in archive.namelist() if name.endswith(".exr")):
-                picture = Path(folder) / "frame.exr"
-                picture.write_bytes(archive.read(name))
-                planes.append(exr.File(str(picture), separate_channels=True).channels()["Z"].pixels)
-    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        planes = [
+            exr.File(str(picture), separate_channels=True).channels()["Z"].pixels
+            for picture in exr_pictures(path)
+        ]
+    except (KeyError, RuntimeError, ValueError) as error:
         raise LyraSimError(
             f"{path}: cannot be read as a zip of EXR pictures with channel Z ({error})"
         ) from error
-    if not planes:
-        raise LyraSimError(f"{path}: holds no EXR picture")
     depth = np.stack(planes).astype(np.float32)
     return np.where(np.isfinite(depth) & (depth > 0), depth, 0.0).astype(np.float32)
 

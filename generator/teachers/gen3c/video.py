@@ -5,13 +5,9 @@ Frame t is shown from target camera t alone (a 4D cache), and the path is applie
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,13 +15,11 @@ import torch.nn.functional as F
 
 from generator.cache import Cache4D, CacheConfig, CacheViews
 from generator.cameras import Cameras, invert_rigid
-from generator.decoder.latent_files import MOST_EXR_BYTES, read_npz
+from generator.decoder.latent_files import exr_pictures, read_npz
 from generator.pictures.depth_file import read_depth
 from generator.teachers.picture_paths import CameraPath
+from generator.video_file import read_video
 from lyra_sim.errors import LyraSimError
-
-if TYPE_CHECKING:
-    import av
 
 _TALLER = 720 / 704
 """GEN3C resizes videos to 720 rows and cuts them to 704; other sizes keep the proportion."""
@@ -118,15 +112,16 @@ def _clip_name(folder: Path, clip: str | None) -> str:
 
 
 def _read_vipe(folder: Path, clip: str) -> PosedVideo:
-    rgb = read_frames(folder / "rgb" / f"{clip}.mp4")
-    depth = np.stack(list(_read_depth_zip(folder / "depth" / f"{clip}.zip")))
+    rgb = np.stack(list(read_video(folder / "rgb" / f"{clip}.mp4")))
+    pictures = exr_pictures(folder / "depth" / f"{clip}.zip")
+    depth = np.stack([read_depth(picture, unit="m").depth for picture in pictures])
     pose = read_npz(folder / "pose" / f"{clip}.npz").numpy()
     lens = read_npz(folder / "intrinsics" / f"{clip}.npz").numpy()
     return PosedVideo(rgb, depth, _cameras(folder, pose, lens, rgb.shape[1:3]))
 
 
 def _read_plain(folder: Path) -> PosedVideo:
-    rgb = read_frames(folder / "rgb.mp4")
+    rgb = np.stack(list(read_video(folder / "rgb.mp4")))
     depth = _array(folder / "depth.npz", "depth").astype(np.float32)
     w2c = _array(folder / "camera.npz", "w2c").astype(np.float64)
     lens = _array(folder / "camera.npz", "intrinsics")
@@ -167,45 +162,6 @@ def _fitted(video: PosedVideo, height: int, width: int) -> PosedVideo:
         depth[:, cut].clamp(min=0).numpy(),
         video.cameras.resized(rows, width).cropped(top, 0, height, width),
     )
-
-
-def read_frames(path: Path) -> np.ndarray:
-    """Decode a video to sRGB frames, (F, H, W, 3) uint8; raises LyraSimError when it cannot be."""
-    try:
-        import av
-    except ImportError:
-        raise LyraSimError(f"{path}: reading videos needs `pip install av`") from None
-    try:
-        with av.open(str(path)) as container:
-            frames = [_rgb(frame) for frame in container.decode(video=0)]
-    except (OSError, ValueError, IndexError, av.error.FFmpegError) as error:
-        raise LyraSimError(f"{path}: cannot be read as a video ({str(error)[:120]})") from None
-    if not frames:
-        raise LyraSimError(f"{path}: holds no frame")
-    return np.stack(frames)
-
-
-def _rgb(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24")
-
-
-def _read_depth_zip(path: Path) -> Iterator[np.ndarray]:
-    """Yield the depth maps (H, W) float32 of ViPE's archive, in the order of their numbers."""
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            names = sorted(name for name in archive.namelist() if name.endswith(".exr"))
-            if not names:
-                raise LyraSimError(f"{path}: holds no EXR picture; expected 00000.exr and so on")
-            picture = Path(folder) / "frame.exr"
-            for name in names:
-                if archive.getinfo(name).file_size > MOST_EXR_BYTES:
-                    raise LyraSimError(f"{path}: {name} is far too large for a depth picture; make it again")
-                picture.write_bytes(archive.read(name))
-                yield read_depth(picture, unit="m").depth
-    except FileNotFoundError:
-        raise LyraSimError(f"{path} is missing") from None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise LyraSimError(f"{path}: cannot be read as a zip of EXR pictures ({error})") from None
 
 
 def _array(path: Path, key: str) -> np.ndarray:
