@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isaac import existing_scene, fail, floor_place, load, start, writable_file
+from isaac import add_gravity, existing_scene, fail, floor_place, load, start, writable_file
 
 ROBOT_PATH = "/World/Robot"
 STEPS_PER_S = 60
@@ -104,15 +104,6 @@ def drive_wheels(stage: Any, robot: Robot, speed: float) -> None:
         damping = drive.GetDampingAttr().Get()
         drive.CreateDampingAttr(damping if damping else 1e4)
         drive.CreateTargetVelocityAttr(math.degrees(speed / robot.wheel_radius))  # USD drives turn in deg/s
-
-
-def add_gravity(stage: Any) -> None:
-    """Give the stage a physics scene, if it has none; USD's defaults are Earth's gravity downwards."""
-    from lyra.sim.panel.scene import has_physics_scene
-    from pxr import UsdPhysics
-
-    if not has_physics_scene(stage):
-        UsdPhysics.Scene.Define(stage, "/World/PhysicsScene")
 
 
 def body_path(stage: Any) -> str:

@@ -100,6 +100,15 @@ def load(scene: Path, app: Any) -> Any:
     return stage
 
 
+def add_gravity(stage: Any) -> None:
+    """Give the stage a physics scene, if it has none; USD's defaults are Earth's gravity downwards."""
+    from lyra.sim.panel.scene import has_physics_scene
+    from pxr import UsdPhysics
+
+    if not has_physics_scene(stage):
+        UsdPhysics.Scene.Define(stage, "/World/PhysicsScene")
+
+
 def floor_place(stage: Any, *, radius: float, height: float) -> tuple[np.ndarray, np.ndarray]:
     """Return a free point of the floor [m] and the level direction in which the scene is longest (unit vector)."""
     import numpy as np

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isaac import EYE_HEIGHT_M, SCENE_PATH, fail, load, start
+from isaac import EYE_HEIGHT_M, SCENE_PATH, add_gravity, fail, load, start
 
 DISTRACTORS = 6
 COLOURS = ((1.0, 0.96, 0.9), (1.0, 0.85, 0.7), (0.85, 0.92, 1.0))
@@ -173,15 +173,6 @@ def settle(app: Any, *, seconds: float) -> None:
     for _ in range(int(60 * seconds)):
         app.update()
     timeline.pause()
-
-
-def add_gravity(stage: Any) -> None:
-    """Give the stage a physics scene, if it has none."""
-    from lyra.sim.panel.scene import has_physics_scene
-    from pxr import UsdPhysics
-
-    if not has_physics_scene(stage):
-        UsdPhysics.Scene.Define(stage, "/World/PhysicsScene")
 
 
 def film(app: Any, scene: BatchScene, args: argparse.Namespace) -> None:
