@@ -267,13 +267,13 @@ def test_little_room_stops_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
 
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
-    """Show that a folder has one driver, named in the refusal of the second, and is free when that ends."""
+    """Show that a folder has one driver, which the refusal of the second names and leaves alone."""
     folder = BatchFolder(tmp_path / "out")
-    with (
-        folder.locked(),
-        pytest.raises(LyraSimError, match=f"process {os.getpid()} on .* is working on this folder"),
-    ):
-        run(tmp_path)
+    with folder.locked():
+        (folder.work / "half a scene").mkdir()
+        with pytest.raises(LyraSimError, match=f"process {os.getpid()} on .* is working on this folder"):
+            run(tmp_path)
+        assert (folder.work / "half a scene").is_dir()
     assert run(tmp_path)["done"] == 4
 
 

@@ -54,15 +54,18 @@ class BatchFolder:
             raise disk_error(error, self.path) from error
         try:
             _take(lock, self.path)
-            (self.path / JOURNAL).touch()
-            self.scenes.mkdir(exist_ok=True)
-            shutil.rmtree(self.work, ignore_errors=True)
-            self.work.mkdir(exist_ok=True)
-            yield
+            try:
+                (self.path / JOURNAL).touch()
+                self.scenes.mkdir(exist_ok=True)
+                shutil.rmtree(self.work, ignore_errors=True)
+                self.work.mkdir(exist_ok=True)
+                yield
+            finally:
+                # Only the holder may: what lies there while another driver holds the lock is being made.
+                shutil.rmtree(self.work, ignore_errors=True)
         except OSError as error:
             raise disk_error(error, self.path) from error
         finally:
-            shutil.rmtree(self.work, ignore_errors=True)
             os.close(lock)
 
     def publish(self, work: Path, scene: str) -> None:
