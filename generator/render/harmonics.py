@@ -18,12 +18,11 @@ def view_colors(gaussians: Gaussians, eye: np.ndarray) -> np.ndarray:
         gaussians: the scene, harmonics of any degree.
         eye: centre of the camera in the scene's frame [m], (3,).
     """
+    if gaussians.sh_degree == 0:
+        return np.maximum(gaussians.rgb.astype(np.float32, copy=False), 0)
     colors = np.empty((len(gaussians), 3), np.float32)
     for begin in range(0, len(gaussians), _CHUNK):
         part = slice(begin, begin + _CHUNK)
-        if gaussians.sh_degree == 0:
-            colors[part] = gaussians.rgb[part]
-            continue
         toward = gaussians.means[part] - eye.astype(np.float32)
         length = np.linalg.norm(toward, axis=1, keepdims=True)
         basis = sh_basis(toward / np.maximum(length, np.float32(1e-12)), gaussians.sh_degree)
