@@ -13,11 +13,11 @@ from torch import Tensor
 from generator.placement import hush, place
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
-from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
+from generator.teachers.picture_paths import CameraPath, PlannedPath
+from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
-from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights.checkpoint import load_card
 from generator.weights.folder import locate_model
 from generator.weights.registry import find_entry
@@ -30,7 +30,7 @@ FPS = 16
 
 
 @dataclass(kw_only=True)
-class SanaWMTeacher:
+class SanaWMTeacher(PictureTeacher):
     """Imagine along camera paths with diffusers' `SanaWMPipeline`; the chain's tokenizer encodes its frames."""
 
     pipeline: Any
@@ -43,12 +43,6 @@ class SanaWMTeacher:
     """Picture width [px]; the published model is for 1280."""
     frames: int = 121
     """Frames per clip, 8k + 1; frame 0 is the picture itself."""
-    trajectories: tuple[CameraPath, ...] = SDG_TRAJECTORIES
-    """Camera paths, one clip each."""
-    movement: float = 1.0
-    """Factor on every path's movement distance."""
-    center_share: float = CENTER_SHARE
-    """Depth that the paths turn around, over the picture's median depth."""
     steps: int = 60
     """Sampling steps."""
     guidance: float = 5.0
@@ -82,15 +76,8 @@ class SanaWMTeacher:
         Raises:
             LyraSimError: The conditioning is no picture of this size with depth, or the disk is full.
         """
-        picture = self._checked(conditioning)
-        paths = plan_paths(
-            picture,
-            self.trajectories,
-            frames=self.frames,
-            movement=self.movement,
-            seed=seed,
-            center_share=self.center_share,
-        )
+        picture = self.checked(conditioning)
+        paths = self.plan(picture, seed=seed)
         settings = {
             "teacher": self.name,
             "seed": seed,
@@ -119,17 +106,9 @@ class SanaWMTeacher:
         source = {
             **settings,
             "licences": {NAME: find_entry(NAME).licence},
-            "picture": picture.source,
-            "movement": self.movement,
-            "distances": {path.name: round(path.distance, 6) for path in paths},
+            **self.path_record(picture, paths),
         }
-        return TeacherVideo(
-            clips=tuple(clips),
-            held_out=None,
-            classes=("unlabelled",),
-            metric=picture.metric,
-            source=source,
-        )
+        return picture_video(picture, clips, source)
 
     def _sample(self, picture: Picture, path: PlannedPath, seed: int) -> np.ndarray:
         """Return the latents of the model's own autoencoder, (1, C, t, h, w) float32."""
@@ -159,18 +138,6 @@ class SanaWMTeacher:
         self.pipeline.maybe_free_model_hooks()
         frames = (video[0].float().clamp(-1, 1) + 1) * 127.5
         return frames.permute(1, 2, 3, 0).round().to(torch.uint8).cpu().numpy()
-
-    def _checked(self, conditioning: object) -> Picture:
-        if not isinstance(conditioning, Picture):
-            raise LyraSimError(
-                f"the {self.name} teacher needs a Picture, not a {type(conditioning).__name__}"
-            )
-        if (conditioning.height, conditioning.width) != (self.height, self.width):
-            raise LyraSimError(
-                f"the {self.name} teacher works at {self.width}x{self.height} px, not "
-                f"{conditioning.width}x{conditioning.height}"
-            )
-        return conditioning
 
 
 def load_sana_wm(folder: str, size: Size) -> Any:

@@ -12,28 +12,15 @@ from generator.cache.fill import fill_colours
 from generator.cameras import Cameras
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
-from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
+from generator.teachers.picture_paths import CameraPath, PlannedPath
+from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
-from generator.trajectories import SDG_TRAJECTORIES
-from lyra_sim.errors import LyraSimError
 
 
 @dataclass(kw_only=True)
-class WarpTeacher:
+class WarpTeacher(PictureTeacher):
     """Show a picture's 3D cache along the camera paths, and fill what it leaves open without generating."""
 
-    height: int = 176
-    """Picture height [px]."""
-    width: int = 320
-    """Picture width [px]."""
-    frames: int = 17
-    """Frames per clip; frame 0 is the picture itself."""
-    trajectories: tuple[CameraPath, ...] = SDG_TRAJECTORIES
-    """Camera paths, one clip each."""
-    movement: float = 1.0
-    """Factor on every path's movement distance."""
-    center_share: float = CENTER_SHARE
-    """Depth that the paths turn around, over the picture's median depth."""
     name: str = field(default="warp", init=False)
 
     @classmethod
@@ -58,21 +45,8 @@ class WarpTeacher:
         Raises:
             LyraSimError: The conditioning is no picture of this size with depth.
         """
-        if not isinstance(conditioning, Picture):
-            raise LyraSimError(f"the warp teacher needs a Picture, not a {type(conditioning).__name__}")
-        picture = conditioning
-        if (picture.height, picture.width) != (self.height, self.width):
-            raise LyraSimError(
-                f"the warp teacher works at {self.width}x{self.height} px, not {picture.width}x{picture.height}"
-            )
-        paths = plan_paths(
-            picture,
-            self.trajectories,
-            frames=self.frames,
-            movement=self.movement,
-            seed=seed,
-            center_share=self.center_share,
-        )
+        picture = self.checked(conditioning)
+        paths = self.plan(picture, seed=seed)
         cache = open_cache(picture, whole=True)
         clips, seen = [], {}
         for done, path in enumerate(paths):
@@ -81,20 +55,13 @@ class WarpTeacher:
             clip, share = warp_clip(picture, cache, path)
             clips.append(clip)
             seen[path.name] = round(share, 4)
-        return TeacherVideo(
-            clips=tuple(clips),
-            held_out=None,
-            classes=("unlabelled",),
-            metric=picture.metric,
-            source={
-                "teacher": self.name,
-                "seed": seed,
-                "picture": picture.source,
-                "movement": self.movement,
-                "distances": {path.name: round(path.distance, 6) for path in paths},
-                "least_share_seen": seen,
-            },
-        )
+        source = {
+            "teacher": self.name,
+            "seed": seed,
+            **self.path_record(picture, paths),
+            "least_share_seen": seen,
+        }
+        return picture_video(picture, clips, source)
 
 
 def open_cache(picture: Picture, *, whole: bool = False) -> Cache3D:

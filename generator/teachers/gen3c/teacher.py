@@ -19,13 +19,13 @@ from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
 from generator.teachers.gen3c.composite import composite
 from generator.teachers.gen3c.load import Cards, load_pipeline
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
-from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
+from generator.teachers.picture_paths import CameraPath, PlannedPath
+from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
 from generator.teachers.safety import load_safety_checker
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
-from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights.checkpoint import licence_of
 from lyra_sim.errors import LyraSimError
 
@@ -36,25 +36,13 @@ GUIDANCE = 1.0
 
 
 @dataclass(kw_only=True)
-class Gen3CTeacher:
+class Gen3CTeacher(PictureTeacher):
     """Complete what a picture's 3D cache leaves open, at either size."""
 
     pipeline: Gen3CPipeline
     """The networks, on their device."""
     cards: Cards
     """Their cards."""
-    height: int = 176
-    """Picture height [px]."""
-    width: int = 320
-    """Picture width [px]."""
-    frames: int = 17
-    """Frames per clip; frame 0 is the picture itself."""
-    trajectories: tuple[CameraPath, ...] = SDG_TRAJECTORIES
-    """Camera paths, one clip each."""
-    movement: float = 1.0
-    """Factor on every path's movement distance."""
-    center_share: float = CENTER_SHARE
-    """Depth that the paths turn around, over the picture's median depth."""
     steps: int = STEPS
     """Sampling steps."""
     guidance: float = GUIDANCE
@@ -109,18 +97,12 @@ class Gen3CTeacher:
             LyraSimError: The conditioning is no picture of this size with depth, the safety checker refuses, or the
                 disk is full.
         """
-        picture = self._checked(conditioning)
+        picture = self.checked(conditioning)
         if progress and self.safety:
             progress(0.0, self.safety)
-        paths = plan_paths(
-            picture,
-            self.trajectories,
-            frames=self.chunks * (self.frames - 1) + 1,
-            movement=self.movement,
-            seed=seed,
-            center_share=self.center_share,
-        )
-        job = Job.open(self._settings(seed, picture), self._arrays(picture, paths), root=self.jobs)
+        paths = self.plan(picture, seed=seed, frames=self.chunks * (self.frames - 1) + 1)
+        settings = self._settings(seed, picture)
+        job = Job.open(settings, self._arrays(picture, paths), root=self.jobs)
         clips = []
         for index, path in enumerate(paths):
             reports = [
@@ -128,27 +110,23 @@ class Gen3CTeacher:
                 for number in range(self.chunks)
             ]
             clips += self._film(job, picture, path, seed=seed + 1000 * index, reports=reports)
-        return TeacherVideo(
-            clips=tuple(clips),
-            held_out=None,
-            classes=("unlabelled",),
-            metric=picture.metric,
-            source={
-                "teacher": self.name,
-                "seed": seed,
-                "picture": picture.source,
-                "movement": self.movement,
-                "distances": {path.name: round(path.distance, 6) for path in paths},
-                "steps": self.steps,
-                "guidance": self.guidance,
-                "composited": self.composited,
-                "weights": {name: card["sha256"] for name, card in self.cards.items()},
-                "licences": {name: licence_of(card) for name, card in self.cards.items()},
-            }
-            | ({"chunks": self.chunks} if self.chunks > 1 else {})
-            | ({"prompt": self._prompt(picture)} if self._prompt(picture) is not None else {})
-            | ({"safety_checker": self.safety} if self.safety else {}),
-        )
+        source = {
+            "teacher": self.name,
+            "seed": seed,
+            **self.path_record(picture, paths),
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "composited": self.composited,
+            "weights": settings["weights"],
+            "licences": {name: licence_of(card) for name, card in self.cards.items()},
+        }
+        if self.chunks > 1:
+            source["chunks"] = self.chunks
+        if settings["prompt"] is not None:
+            source["prompt"] = settings["prompt"]
+        if self.safety:
+            source["safety_checker"] = self.safety
+        return picture_video(picture, clips, source)
 
     def complete(
         self,
@@ -249,24 +227,16 @@ class Gen3CTeacher:
             raise LyraSimError(f"the {self.name} teacher needs a depth estimator to go on after a clip")
         return self.estimator()
 
-    def _checked(self, conditioning: object) -> Picture:
-        if not isinstance(conditioning, Picture):
-            raise LyraSimError(
-                f"the {self.name} teacher needs a Picture, not a {type(conditioning).__name__}"
-            )
-        if (conditioning.height, conditioning.width) != (self.height, self.width):
-            raise LyraSimError(
-                f"the {self.name} teacher works at {self.width}x{self.height} px, not "
-                f"{conditioning.width}x{conditioning.height}"
-            )
+    def checked(self, conditioning: object) -> Picture:
+        """Return the conditioning; raises LyraSimError when it is no picture of this size, or its words are unsafe."""
+        picture = super().checked(conditioning)
         checker = self.pipeline.safety_checker
-        if checker is not None and conditioning.prompt and not checker.check_text_safety(conditioning.prompt):
+        if checker is not None and picture.prompt and not checker.check_text_safety(picture.prompt):
             raise LyraSimError("the safety checker refuses the prompt; change it")
-        return conditioning
+        return picture
 
     def _settings(self, seed: int, picture: Picture) -> dict[str, object]:
         """Return what decides the latents beside the picture and the cameras."""
-        weights = {name: card["sha256"] for name, card in self.cards.items()}
         return {
             "teacher": self.name,
             "seed": seed,
@@ -274,7 +244,7 @@ class Gen3CTeacher:
             "guidance": self.guidance,
             "chunks": self.chunks,
             "prompt": self._prompt(picture),
-            "weights": weights,
+            "weights": {name: card["sha256"] for name, card in self.cards.items()},
         }
 
     def _arrays(self, picture: Picture, paths: tuple[PlannedPath, ...]) -> dict[str, np.ndarray]:
