@@ -34,9 +34,7 @@ def atomic_path(target: str | Path, *, option: str = "--out") -> Iterator[Path]:
         LyraSimError: The folder is missing or read-only, `target` is a folder, or the disk is full.
     """
     target = Path(target)
-    require_parent(target, option=option)
-    if target.is_dir():
-        raise LyraSimError(f"{option} {target}: is a folder; name a file")
+    require_replaceable_file(target, option=option)
     handle, name = tempfile.mkstemp(
         prefix=f".{target.stem}-", suffix=f".part{target.suffix}", dir=target.absolute().parent
     )
@@ -78,6 +76,13 @@ def atomic_folder(
         raise disk_error(error, target, option=option) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_replaceable_file(target: Path, *, option: str = "--out") -> None:
+    """Raise LyraSimError unless a file can be put at `target`, in place of an earlier one or not."""
+    require_parent(target, option=option)
+    if target.is_dir():
+        raise LyraSimError(f"{option} {target}: is a folder; name a file")
 
 
 def require_replaceable_folder(target: Path, *, option: str = "--keep", marker: str = "report.json") -> None:
