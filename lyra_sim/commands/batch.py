@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lyra_sim.batch.extras import require
+from lyra_sim.commands.options import add_progress
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -62,12 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of specs, for editors, and end"
     )
-    parser.add_argument(
-        "--progress",
-        choices=("auto", "json", "none"),
-        default="auto",
-        help="auto: lines for people on stderr; json: one object per line on stdout",
-    )
+    add_progress(parser)
     parser.set_defaults(run=run)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lyra_sim.commands.options import add_collider_shape, add_target
 from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
 
@@ -34,12 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "input", type=Path, metavar="IN", help=".ply, .spz, .safetensors, .pt, .npy, .usdz or .usd"
     )
     parser.add_argument("output", type=Path, metavar="OUT", help=".usdz, .ply, .spz or .safetensors")
-    parser.add_argument(
-        "--target",
-        choices=("isaac-6", "isaac-5", "both"),
-        default="isaac-6",
-        help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set `splats` (isaac-6)",
-    )
+    add_target(parser)
     parser.add_argument(
         "--half", action="store_true", help="particle field in float16: half the size, not clean for VG.035"
     )
@@ -75,13 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="METRES",
         help="resolution of a fused collider (0.04)",
     )
-    parser.add_argument("--collider-faces", type=int, default=50_000, metavar="N", help="most faces (50000)")
-    parser.add_argument(
-        "--collider-approx",
-        default="none",
-        metavar="TOKEN",
-        help="physics:approximation, such as convexDecomposition, or `pieces` for convex meshes made here (none)",
-    )
+    add_collider_shape(parser)
     parser.add_argument(
         "--labels",
         default="keep",

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from lyra_sim.atomic import require_parent
+from lyra_sim.commands.options import add_files_beside, add_progress, add_target, check_scene_files
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -53,12 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="read and check everything, tell the cost, and write nothing"
     )
-    parser.add_argument(
-        "--progress",
-        choices=("auto", "json", "none"),
-        default="auto",
-        help="auto: lines for people on stderr; json: one object per line on stdout",
-    )
+    add_progress(parser)
     parser.set_defaults(run=run)
 
 
@@ -94,14 +89,8 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
 def _add_scene_options(parser: argparse.ArgumentParser) -> None:
     """Add what concerns the files and the frame of the scene."""
     group = parser.add_argument_group("scene")
-    group.add_argument(
-        "--target",
-        choices=("isaac-6", "isaac-5", "both"),
-        default="isaac-6",
-        help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set",
-    )
-    group.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
-    group.add_argument("--no-preview", action="store_true", help="do not write the picture beside the scene")
+    add_target(group)
+    add_files_beside(group)
     group.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
     group.add_argument(
         "--up-axis",
@@ -177,15 +166,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise LyraSimError for anything wrong with the options themselves."""
-    if args.out.suffix.lower() != ".usdz":
-        raise LyraSimError(f"--out {args.out}: must end in .usdz")
-    require_parent(args.out)
-    if args.out.is_dir():
-        raise LyraSimError(f"--out {args.out}: is a folder; name a file")
-    if args.ply is not None:
-        if args.ply.suffix.lower() != ".ply":
-            raise LyraSimError(f"--ply {args.ply}: must end in .ply")
-        require_parent(args.ply, option="--ply")
+    check_scene_files(args.out, args.ply)
     if args.weights is not None and args.size != "auto":
         raise LyraSimError("--weights and --size both choose the weights; give one of them")
     if args.memory_limit is not None and not 0 < args.memory_limit < 1e6:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lyra_sim.atomic import require_replaceable_folder
+from lyra_sim.commands.options import add_progress
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -64,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write eval.json, eval.md and a picture grid there"
     )
-    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="as for gen")
+    add_progress(parser)
     parser.set_defaults(run=run)
 
 

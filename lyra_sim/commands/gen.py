@@ -6,10 +6,20 @@ import argparse
 import os
 from pathlib import Path
 
-from lyra_sim.atomic import require_parent, require_replaceable_folder
+from lyra_sim.atomic import require_replaceable_folder
+from lyra_sim.commands.options import (
+    COLLIDER_APPROXIMATION,
+    COLLIDER_FACES,
+    add_collider_shape,
+    add_files_beside,
+    add_progress,
+    add_size,
+    add_target,
+    add_trajectories,
+    check_scene_files,
+)
 from lyra_sim.commands.picture_options import add_picture_options, check_picture, remote_picture_fields
 from lyra_sim.errors import LyraSimError
-from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.progress import Progress
 
 STAGE_WEIGHTS = {
@@ -56,49 +66,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same prompt and seed, same scene (0)"
     )
-    parser.add_argument(
-        "--size",
-        choices=("mini", "full", "auto"),
-        default="auto",
-        help="mini: embedded networks on the CPU; full: published weights on a CUDA GPU; auto: full where it can run",
-    )
-    parser.add_argument(
-        "--target",
-        choices=("isaac-6", "isaac-5", "both"),
-        default="isaac-6",
-        help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set",
-    )
-    parser.add_argument(
-        "--trajectories",
-        type=_trajectories,
-        default=TRAJECTORIES,
-        metavar="LIST",
-        help=f"camera paths to film, comma-separated ({','.join(TRAJECTORIES)}); fewer are faster and see less",
-    )
+    add_size(parser)
+    add_target(parser)
+    add_trajectories(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep images, depth, cameras, PLY and report there"
     )
-    parser.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
-    parser.add_argument("--no-preview", action="store_true", help="do not write the picture beside the scene")
+    add_files_beside(parser)
     parser.add_argument(
         "--collider",
         choices=("fused", "world"),
         default="fused",
         help="fused: from the depth of the splats; world: the exact mesh of the procedural world",
     )
-    parser.add_argument(
-        "--collider-faces",
-        type=int,
-        default=50_000,
-        metavar="N",
-        help="most faces of a fused collider (50000)",
-    )
-    parser.add_argument(
-        "--collider-approx",
-        default="none",
-        metavar="TOKEN",
-        help="physics:approximation, such as convexDecomposition, or `pieces` for convex meshes made here (none)",
-    )
+    add_collider_shape(parser)
     parser.add_argument("--no-collider", action="store_true", help="leave out the collision mesh")
     parser.add_argument("--no-labels", action="store_true", help="leave class labels off the proxy mesh")
     parser.add_argument(
@@ -111,24 +92,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--server", metavar="URL", help="let a `lyra-sim serve` make the scene (LYRA_SIM_TOKEN: token)"
     )
-    parser.add_argument(
-        "--progress",
-        choices=("auto", "json", "none"),
-        default="auto",
-        help="auto: lines for people on stderr; json: one object per line on stdout",
-    )
+    add_progress(parser)
     parser.set_defaults(run=run)
-
-
-def _trajectories(text: str) -> tuple[str, ...]:
-    """Read a comma-separated list of camera paths, in the decoder's order."""
-    names = text.split(",")
-    unknown = [name for name in names if name not in TRAJECTORIES]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"{unknown[0]!r} is no camera path; choose from {','.join(TRAJECTORIES)}"
-        )
-    return tuple(name for name in TRAJECTORIES if name in names)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -188,7 +153,7 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         if isinstance(message, jobs.Progress):
             progress.relay(message.stage, message.fraction, message.message)
 
-    if (args.collider_faces, args.collider_approx) != (50_000, "none"):
+    if (args.collider_faces, args.collider_approx) != (COLLIDER_FACES, COLLIDER_APPROXIMATION):
         raise LyraSimError(
             "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
         )
@@ -218,15 +183,7 @@ def check(args: argparse.Namespace) -> None:
         raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle", or give --image')
     if args.seed < 0 or args.seed >= 2**63:
         raise LyraSimError(f"--seed {args.seed}: must be 0 or more and below 2^63")
-    if args.out.suffix.lower() != ".usdz":
-        raise LyraSimError(f"--out {args.out}: must end in .usdz")
-    require_parent(args.out)
-    if args.out.is_dir():
-        raise LyraSimError(f"--out {args.out}: is a folder; name a file")
-    if args.ply is not None:
-        if args.ply.suffix.lower() != ".ply":
-            raise LyraSimError(f"--ply {args.ply}: must end in .ply")
-        require_parent(args.ply, option="--ply")
+    check_scene_files(args.out, args.ply)
     if args.keep is not None:
         require_replaceable_folder(args.keep)
     check_collider(args.collider_approx, args.collider_faces)

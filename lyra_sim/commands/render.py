@@ -9,7 +9,8 @@ from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
-from lyra_sim.atomic import require_parent, require_replaceable_folder
+from lyra_sim.atomic import require_replaceable_file, require_replaceable_folder
+from lyra_sim.commands.options import add_progress
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -91,12 +92,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="COLOUR",
         help="white, black, grey or #rrggbb, behind the scene (white)",
     )
-    parser.add_argument(
-        "--progress",
-        choices=("auto", "json", "none"),
-        default="auto",
-        help="auto: lines for people on stderr; json: one object per line on stdout",
-    )
+    add_progress(parser)
     parser.set_defaults(run=run)
 
 
@@ -151,9 +147,7 @@ def check(
 def _check_out(out: Path) -> None:
     suffix = out.suffix.lower()
     if suffix == ".mp4":
-        require_parent(out)
-        if out.is_dir():
-            raise LyraSimError(f"--out {out}: is a folder; name a file")
+        require_replaceable_file(out)
         if find_spec("av") is None:
             raise LyraSimError("--out: an MP4 needs PyAV: pip install 'lyra-sim[view]', or name a folder")
         return

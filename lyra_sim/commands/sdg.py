@@ -7,9 +7,8 @@ import glob
 from pathlib import Path
 
 from lyra_sim.atomic import require_parent
-from lyra_sim.commands.gen import _trajectories
+from lyra_sim.commands.options import add_progress, add_size, add_trajectories
 from lyra_sim.errors import LyraSimError
-from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.progress import Progress
 
 EPILOG = """\
@@ -38,14 +37,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data")
     parser.add_argument("--teacher", metavar="NAME", help="which teacher films, as for gen")
-    parser.add_argument("--size", choices=("mini", "full", "auto"), default="auto", help="as for gen")
-    parser.add_argument(
-        "--trajectories",
-        type=_trajectories,
-        default=TRAJECTORIES,
-        metavar="LIST",
-        help="camera paths, as for gen",
-    )
+    add_size(parser)
+    add_trajectories(parser)
     parser.add_argument(
         "--movement", type=float, default=1.0, metavar="F", help="factor on the paths' length (1)"
     )
@@ -60,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="SHARE",
         help="share of the inputs kept for validation (0.05)",
     )
-    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="as for gen")
+    add_progress(parser)
     parser.set_defaults(run=run)
 
 

@@ -1,0 +1,99 @@
+"""Options that mean the same in several commands; the parser can be a group of one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lyra_sim.atomic import require_parent, require_replaceable_file
+from lyra_sim.errors import LyraSimError
+from lyra_sim.jobs.request import TRAJECTORIES
+
+COLLIDER_FACES = 50_000
+COLLIDER_APPROXIMATION = "none"
+
+
+def add_progress(parser: argparse._ActionsContainer) -> None:
+    """Add `--progress`, which `lyra_sim.progress.Progress` takes."""
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "json", "none"),
+        default="auto",
+        help="auto: lines for people on stderr; json: one object per line on stdout",
+    )
+
+
+def add_size(parser: argparse._ActionsContainer) -> None:
+    """Add `--size` of the networks, which `generator.sizes.resolve` takes."""
+    parser.add_argument(
+        "--size",
+        choices=("mini", "full", "auto"),
+        default="auto",
+        help="mini: embedded networks on the CPU; full: published weights on a CUDA GPU; auto: full where it can run",
+    )
+
+
+def add_trajectories(parser: argparse._ActionsContainer) -> None:
+    """Add `--trajectories`, read as a tuple in the decoder's order."""
+    parser.add_argument(
+        "--trajectories",
+        type=_trajectories,
+        default=TRAJECTORIES,
+        metavar="LIST",
+        help=f"camera paths to film, comma-separated ({','.join(TRAJECTORIES)}); fewer are faster and see less",
+    )
+
+
+def _trajectories(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list of camera paths, in the decoder's order."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in TRAJECTORIES]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is no camera path; choose from {','.join(TRAJECTORIES)}"
+        )
+    return tuple(name for name in TRAJECTORIES if name in names)
+
+
+def add_target(parser: argparse._ActionsContainer) -> None:
+    """Add `--target`, the form of a scene's splats."""
+    parser.add_argument(
+        "--target",
+        choices=("isaac-6", "isaac-5", "both"),
+        default="isaac-6",
+        help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set `splats` (isaac-6)",
+    )
+
+
+def add_collider_shape(parser: argparse._ActionsContainer) -> None:
+    """Add `--collider-faces` and `--collider-approx`, which `lyra_sim.convert.check_collider` checks."""
+    parser.add_argument(
+        "--collider-faces",
+        type=int,
+        default=COLLIDER_FACES,
+        metavar="N",
+        help=f"most faces of a fused collider ({COLLIDER_FACES})",
+    )
+    parser.add_argument(
+        "--collider-approx",
+        default=COLLIDER_APPROXIMATION,
+        metavar="TOKEN",
+        help="physics:approximation, such as convexDecomposition, or `pieces` for convex meshes made here (none)",
+    )
+
+
+def add_files_beside(parser: argparse._ActionsContainer) -> None:
+    """Add `--ply` and `--no-preview`: what is written beside the scene."""
+    parser.add_argument("--ply", type=Path, metavar="PATH", help="also write the Gaussians as a 3DGS PLY")
+    parser.add_argument("--no-preview", action="store_true", help="do not write the picture beside the scene")
+
+
+def check_scene_files(out: Path, ply: Path | None) -> None:
+    """Raise LyraSimError unless the scene `--out` and the PLY `--ply` can be written there."""
+    if out.suffix.lower() != ".usdz":
+        raise LyraSimError(f"--out {out}: must end in .usdz")
+    require_replaceable_file(out)
+    if ply is not None:
+        if ply.suffix.lower() != ".ply":
+            raise LyraSimError(f"--ply {ply}: must end in .ply")
+        require_parent(ply, option="--ply")
