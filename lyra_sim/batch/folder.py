@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from lyra_sim.atomic import disk_error, require_parent
 from lyra_sim.errors import LyraSimError
+from lyra_sim.ledger import sole_holder
 
 JOURNAL, MANIFEST, TABLE, PAGE = "journal.jsonl", "manifest.jsonl", "manifest.parquet", "index.html"
 SPEC = "spec.yaml"
@@ -49,24 +48,21 @@ class BatchFolder:
             raise LyraSimError(f"--out {self.path}: is not empty and no batch; name a new folder")
         try:
             self.path.mkdir(exist_ok=True)
-            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            with sole_holder(self.path / _LOCK, self._refusal):
+                try:
+                    (self.path / JOURNAL).touch()
+                    self.scenes.mkdir(exist_ok=True)
+                    shutil.rmtree(self.work, ignore_errors=True)
+                    self.work.mkdir(exist_ok=True)
+                    yield
+                finally:
+                    # Only the holder may: what lies there while another driver holds the lock is being made.
+                    shutil.rmtree(self.work, ignore_errors=True)
         except OSError as error:
             raise disk_error(error, self.path) from error
-        try:
-            _take(lock, self.path)
-            try:
-                (self.path / JOURNAL).touch()
-                self.scenes.mkdir(exist_ok=True)
-                shutil.rmtree(self.work, ignore_errors=True)
-                self.work.mkdir(exist_ok=True)
-                yield
-            finally:
-                # Only the holder may: what lies there while another driver holds the lock is being made.
-                shutil.rmtree(self.work, ignore_errors=True)
-        except OSError as error:
-            raise disk_error(error, self.path) from error
-        finally:
-            os.close(lock)
+
+    def _refusal(self, holder: str) -> str:
+        return f"--out {self.path}: {holder} is working on this folder; wait for it or end it"
 
     def publish(self, work: Path, scene: str) -> None:
         """Move a finished scene into place and make sure that it stays there.
@@ -97,19 +93,6 @@ class BatchFolder:
             )
         except (OSError, KeyError, TypeError, AttributeError):
             return False
-
-
-def _take(lock: int, path: Path) -> None:
-    me = f"process {os.getpid()} on {socket.gethostname()}"
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
-        raise LyraSimError(
-            f"--out {path}: {holder} is working on this folder; wait for it or end it"
-        ) from error
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, me.encode(), 0)
 
 
 def sync(path: Path) -> None:

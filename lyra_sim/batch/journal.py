@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lyra_sim.atomic import disk_error
+from lyra_sim.ledger import append_line, open_ledger
 
 
 class Journal:
@@ -25,15 +25,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or begin a journal; only the holder of the folder's lock may."""
         self.path = path
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.ftruncate(self._file, whole)
-        except OSError as error:
-            raise disk_error(error, path) from error
-        self.events, self.damaged = parse(content[:whole])
+        self._file, content = open_ledger(path)
+        self.events, self.damaged = parse(content)
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one record with the time.
@@ -42,15 +35,7 @@ class Journal:
             LyraSimError: The disk is full or failing; `__cause__` is the OSError.
         """
         record = {"event": event, "time": round(time.time(), 3), **fields}
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):
-                # A disk that fills up takes a part; the rest says why.
-                os.write(self._file, line[written:])
-            os.fsync(self._file)
-        except OSError as error:
-            raise disk_error(error, self.path) from error
+        append_line(self._file, self.path, json.dumps(record, separators=(",", ":")))
 
     def close(self) -> None:
         """Close the file."""
