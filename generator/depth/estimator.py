@@ -14,6 +14,9 @@ from generator.weights.checkpoint import licence_of, load_card
 from generator.weights.registry import find_entry
 from lyra_sim.errors import LyraSimError
 
+_BEYOND = 2.0
+"""Depth of the sky, in units of the largest depth that an estimator trusts."""
+
 
 @dataclass(frozen=True)
 class DepthEstimate:
@@ -25,6 +28,17 @@ class DepthEstimate:
     """Pixels whose depth means something (no sky), (H, W) bool."""
     intrinsics: np.ndarray | None
     """fx, fy, cx, cy [px] that the depth belongs to, pixel centres at +0.5, (4,) float64; None when unknown."""
+
+    @property
+    def trusted(self) -> np.ndarray:
+        """Pixels that are valid and have a finite, positive depth, (H, W) bool."""
+        return np.asarray(self.valid, bool) & np.isfinite(self.depth) & (self.depth > 0)
+
+    def dense(self) -> np.ndarray:
+        """Return the depth with the sky beyond all else, (H, W) float32; some pixel must be `trusted`."""
+        trusted = self.trusted
+        beyond = _BEYOND * float(np.percentile(self.depth[trusted], 99))
+        return np.where(trusted, self.depth, beyond).astype(np.float32)
 
 
 class DepthEstimator(Protocol):

@@ -27,8 +27,6 @@ _FLAT = 1.02
 """Ratio of the 95th to the 5th percentile of depth below which a picture shows one flat wall."""
 _BLANK = 2.0
 """Standard deviation of the picture's values (of 255) below which there is nothing to estimate depth from."""
-_BEYOND = 2.0
-"""Depth of the sky, in units of the largest depth that an estimator trusts."""
 
 
 @dataclass(frozen=True)
@@ -155,22 +153,20 @@ def estimate_depth(picture: Picture, estimator: DepthEstimator, *, note: Note) -
         source["intrinsics_from"] = estimator.name
     elif not stated:
         note(_assumption("The picture says nothing about its lens"))
-    valid = np.asarray(estimate.valid, bool) & np.isfinite(estimate.depth) & (estimate.depth > 0)
-    if valid.mean() < MIN_MEASURED:
+    trusted = float(estimate.trusted.mean())
+    if trusted < MIN_MEASURED:
         raise LyraSimError(
-            f"the depth estimator {estimator.name} found depth in {valid.mean():.1%} of the picture only; "
+            f"the depth estimator {estimator.name} found depth in {trusted:.1%} of the picture only; "
             "use another picture, or give --depth"
         )
-    beyond = _BEYOND * float(np.percentile(estimate.depth[valid], 99))
-    depth = np.where(valid, estimate.depth, beyond).astype(np.float32)
     if picture.rgb.std() < _BLANK:
         note("The picture shows next to nothing (a blank wall?): its estimated depth means little")
     done = replace(picture, intrinsics=intrinsics, source=source).with_depth(
-        depth,
+        estimate.dense(),
         metric=estimator.metric,
         depth_from=estimator.name,
         depth_licence=licence_of_estimator(estimator.name),
-        beyond_depth=round(float(1 - valid.mean()), 5),
+        beyond_depth=round(1 - trusted, 5),
     )
     _note_flat(done, note)
     return done

@@ -24,9 +24,6 @@ Complete = Callable[[int, np.ndarray, CacheViews], Tensor]
 Decode = Callable[[Tensor], np.ndarray]
 """Sampled latents to frames (T, H, W, 3) uint8."""
 
-_BEYOND = 2.0
-"""Depth of the sky, in units of the largest depth that the estimator trusts."""
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -105,17 +102,14 @@ def remember(cache: Cache3D, frame: np.ndarray, cameras: Cameras, estimator: Dep
     """Add a frame, seen from the last of `cameras`, to a cache; its depth is fitted to what the cache shows there."""
     lens = cameras.intrinsics[-1]
     estimate = estimator.estimate(frame, intrinsics=lens)
-    valid = estimate.valid & np.isfinite(estimate.depth) & (estimate.depth > 0)
-    if not valid.any():
+    if not estimate.trusted.any():
         raise LyraSimError(
             f"the depth estimator {estimator.name} found no depth in the last frame of a chunk"
         )
-    beyond = _BEYOND * float(np.percentile(estimate.depth[valid], 99))
-    depth = np.where(valid, estimate.depth, beyond).astype(np.float32)
     image = torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 127.5 - 1
     cache.update(
         image,
-        torch.from_numpy(depth),
+        torch.from_numpy(estimate.dense()),
         torch.from_numpy(cameras.w2c[-1]).float(),
         torch.from_numpy(lens).float(),
     )
