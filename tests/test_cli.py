@@ -94,6 +94,19 @@ def test_importing_the_toolkit_and_its_help_stay_light() -> None:
     assert output.strip() == "[]"
 
 
+def test_names_offered_are_those_of_their_registries() -> None:
+    """Show that the names which the parser lists itself, to stay light, are those that the code behind it knows."""
+    from generator.teachers import registry
+    from lyra_sim.commands import eval as eval_command
+    from lyra_sim.commands import options, picture_options
+    from lyra_sim.usd.writer import TARGETS
+    from training.evaluation import protocols
+
+    assert tuple(entry.name for entry in registry.TEACHERS) == picture_options.TEACHERS
+    assert tuple(protocols.PROTOCOLS) == eval_command.PROTOCOLS
+    assert options.TARGETS == TARGETS
+
+
 def test_doctor_tells_programs_what_gen_can_do(capsys: pytest.CaptureFixture[str]) -> None:
     """Show that doctor's JSON lists the real options of gen and the state of both sizes."""
     assert main(["doctor", "--json"]) == 0

@@ -13,7 +13,7 @@ from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
 PROTOCOLS = ("re10k", "dl3dv", "tanks", "nerfstudio")
-SCENE_SUFFIXES = (".usdz", ".usd", ".usda", ".usdc", ".ply", ".spz")
+"""Names of the data sets; `training.evaluation.protocols` reads them."""
 
 EPILOG = """\
 examples:
@@ -149,7 +149,10 @@ def check(args: argparse.Namespace) -> None:
 
 def scene_of(folder: Path, name: str) -> Path:
     """Return the scene file of a data set's scene; raises LyraSimError when there is none."""
-    for suffix in SCENE_SUFFIXES:
+    from lyra_sim.convert import USD_SUFFIXES
+
+    suffixes = (*USD_SUFFIXES, ".ply", ".spz")
+    for suffix in suffixes:
         if (path := folder / f"{name}{suffix}").is_file():
             return path
-    raise LyraSimError(f"{folder}: has no scene {name}.usdz (or {', '.join(SCENE_SUFFIXES[1:])})")
+    raise LyraSimError(f"{folder}: has no scene {name}.usdz (or {', '.join(suffixes[1:])})")

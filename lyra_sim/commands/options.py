@@ -9,6 +9,8 @@ from lyra_sim.atomic import require_parent, require_replaceable_file
 from lyra_sim.errors import LyraSimError
 from lyra_sim.jobs.request import TRAJECTORIES
 
+TARGETS = ("isaac-6", "isaac-5", "both")
+"""Forms of the splats; `lyra_sim.usd.writer` says what each is."""
 COLLIDER_FACES = 50_000
 COLLIDER_APPROXIMATION = "none"
 
@@ -59,7 +61,7 @@ def add_target(parser: argparse._ActionsContainer) -> None:
     """Add `--target`, the form of a scene's splats."""
     parser.add_argument(
         "--target",
-        choices=("isaac-6", "isaac-5", "both"),
+        choices=TARGETS,
         default="isaac-6",
         help="isaac-6: OpenUSD particle field; isaac-5: NuRec volume; both: a variant set `splats` (isaac-6)",
     )
