@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from generator.assemble import assemble
 from generator.inputs import conditioning_depth
 from generator.outputs import describe, write
@@ -19,9 +17,9 @@ from generator.teachers.registry import load_teacher
 from generator.teachers.teacher import TeacherVideo
 from generator.to_world import to_world
 from lyra_sim.collider.floaters import drop_floaters
+from lyra_sim.convert import move_scene
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
-from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
 from lyra_sim.transform import Similarity
 
 LEAST_SEEN = 0.35
@@ -48,7 +46,7 @@ def generate(request: Request, progress: Progress, *, pipeline: LyraPipeline | N
     gaussians = decode(run, pipeline, video)
     # Thresholds of cleaning and fusing are lengths; in the decoder's unit they fit a toy and a hall alike.
     scene = assemble(run, video, gaussians, unit=start.unit)
-    video, scene = video.scaled(start.unit), scaled(scene, start.unit)
+    video, scene = video.scaled(start.unit), move_scene(scene, Similarity(scale=start.unit))
     scene = replace(scene, provenance=describe(run, pipeline, size, video))
     return write(run, size, video, scene)
 
@@ -92,18 +90,3 @@ def decode(run: Run, pipeline: LyraPipeline, video: TeacherVideo) -> Gaussians:
         gaussians = drop_floaters(to_world(decoded, cameras[0].c2w[0]))
     run.report["gaussians"] = {"pruned": len(decoded), "kept": len(gaussians)}
     return gaussians
-
-
-def scaled(scene: Scene, factor: float) -> Scene:
-    """Return the scene with all lengths multiplied by `factor`, about the origin on its floor."""
-    if factor == 1.0:
-        return scene
-    grow = Similarity(np.eye(3), np.zeros(3), factor)
-    collider, proxy = scene.collider, scene.proxy
-    return replace(
-        scene,
-        gaussians=grow.gaussians(scene.gaussians),
-        collider=collider and TriangleMesh(grow.points(collider.vertices), collider.faces),
-        proxy=proxy
-        and LabelledMesh(grow.points(proxy.vertices), proxy.faces, proxy.face_label, proxy.classes),
-    )

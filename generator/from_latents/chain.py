@@ -24,9 +24,10 @@ from generator.inputs import WarpedDepth, warp_conditioning
 from generator.sizes import MINI, full
 from generator.to_world import to_world
 from lyra_sim.collider.floaters import drop_floaters
+from lyra_sim.convert import move_scene
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
-from lyra_sim.scene import Scene, TriangleMesh
+from lyra_sim.scene import Scene
 from lyra_sim.transform import Similarity
 
 FINISHING_SECONDS = {"scene": 2.0, "collider": 12.0, "write": 4.0}
@@ -174,14 +175,13 @@ class Decoding:
         if request.collider:
             with self.clock.stage("collider"):
                 self.progress.update(stage_of("collider", time), 0.0, "fusing the splats' depth into a mesh")
-                mesh, found = fuse(gaussians, cameras)
-                collider = TriangleMesh(grow.points(mesh.vertices), mesh.faces)
+                collider, found = fuse(gaussians, cameras)
                 self.report.setdefault("collider", []).append(
                     {name: _grown(name, value, upright.final) for name, value in asdict(found).items()}
                 )
         cameras = move_cameras(grow, cameras)
         provenance = describe(request, self.latents, self.pipeline, upright, cameras, time)
-        scene = Scene(grow.gaussians(gaussians), collider=collider, provenance=provenance)
+        scene = move_scene(Scene(gaussians, collider=collider, provenance=provenance), grow)
         self.report.setdefault("gaussians", []).append({"pruned": len(decoded), "kept": len(scene.gaussians)})
         with self.clock.stage("write"):
             self.progress.update(stage_of("write", time), 0.0, "writing the scene")
