@@ -23,22 +23,28 @@ SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Files that are taken: weights as safetensors, never pickles and never code."""
 
 
-def download_folder(entry: Entry, say: Say) -> Path:
-    """Fetch a repository into the hub's cache and return its folder there.
-
-    Raises:
-        LyraSimError: The hub does not give it.
-    """
+def open_hub() -> Any:
+    """Return the hub's client; raises LyraSimError when it is not installed."""
     try:
         import huggingface_hub
     except ImportError:
         raise LyraSimError(
             "downloading needs the package huggingface-hub; install lyra-sim[teacher], or use weights import"
         ) from None
+    return huggingface_hub
+
+
+def download_folder(entry: Entry, say: Say) -> Path:
+    """Fetch a repository into the hub's cache and return its folder there.
+
+    Raises:
+        LyraSimError: The hub does not give it.
+    """
+    hub = open_hub()
     say(f"{entry.name}: downloading {entry.repository}")
     try:
         patterns = [f"*{suffix}" for suffix in SUFFIXES]
-        return Path(huggingface_hub.snapshot_download(entry.repository, allow_patterns=patterns))
+        return Path(hub.snapshot_download(entry.repository, allow_patterns=patterns))
     except Exception as error:
         # Whatever is wrong (no network, no account, a full disk), this is what a user can do about it.
         raise LyraSimError(

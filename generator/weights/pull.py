@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from generator.weights.checkpoint import Card
 from generator.weights.convert import Configuration
-from generator.weights.folder import download_folder, install_folder
+from generator.weights.folder import Say, download_folder, install_folder, open_hub
 from generator.weights.registry import FOLDER, Entry
-from generator.weights.store import Say, Store, existing_ancestor
+from generator.weights.store import Store, existing_ancestor
 from lyra_sim.errors import LyraSimError
 
 
@@ -102,20 +101,10 @@ def _require_licence(entry: Entry, store: Store, accept: bool) -> None:
         )
 
 
-def _hub() -> Any:
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise LyraSimError(
-            "downloading needs the package huggingface-hub; install lyra-sim[teacher], or use weights import"
-        ) from None
-    return huggingface_hub
-
-
 def _size(entry: Entry, name: str) -> int | None:
     """Return what the hub says about the size of a file [bytes], or None when it does not answer."""
     try:
-        return _hub().hf_hub_download(entry.repository, name, dry_run=True).file_size
+        return open_hub().hf_hub_download(entry.repository, name, dry_run=True).file_size
     except LyraSimError:
         raise
     except Exception:
@@ -145,7 +134,7 @@ def _require_space(entry: Entry, store: Store, sizes: list[int | None]) -> None:
 
 def _download(entry: Entry, name: str, size: int | None) -> Path:
     """Fetch one file into the hub's cache and return its path there."""
-    hub = _hub()
+    hub = open_hub()
     from huggingface_hub import errors
 
     where = f"{name} of {entry.repository}"

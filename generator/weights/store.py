@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,12 @@ from filelock import FileLock, Timeout
 
 from generator.weights.checkpoint import Card, load_card
 from generator.weights.convert import Configuration, convert
-from generator.weights.folder import verify_folder
+from generator.weights.folder import Say, verify_folder
 from generator.weights.registry import FOLDER, Entry
 from generator.weights.write import file_hash, write_pair
 from lyra_sim.atomic import atomic_path
 from lyra_sim.doctor import weights_folder
 from lyra_sim.errors import LyraSimError
-
-Say = Callable[[str], None]
-"""Takes one line for the user."""
 
 
 class Store:
