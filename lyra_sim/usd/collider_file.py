@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+from pxr import Sdf, Usd, UsdGeom
 
 from lyra_sim.scene import TriangleMesh
 from lyra_sim.usd import layout
 from lyra_sim.usd.meshes import author_collider
+from lyra_sim.usd.stage import begin_stage
 from lyra_sim.usd.writer import export_layer
 
 
@@ -21,10 +22,7 @@ def write_collider(path: Path, mesh: TriangleMesh) -> None:
     """
     layer = Sdf.Layer.CreateAnonymous(".usdc")
     stage = Usd.Stage.Open(layer)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, layout.WORLD).GetPrim())
+    begin_stage(stage)
     author_collider(stage, mesh)
     # Beside the splats the collider is hidden; alone it is what there is to see.
     UsdGeom.Imageable(stage.GetPrimAtPath(layout.COLLIDER)).CreateVisibilityAttr(UsdGeom.Tokens.inherited)

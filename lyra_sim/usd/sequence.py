@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+from pxr import Sdf, Usd, UsdGeom
 
 from lyra_sim.usd import layout
+from lyra_sim.usd.stage import begin_stage
 
 FRAMES_PER_SECOND = 24.0
 """Frame rate of the published videos."""
@@ -25,14 +26,11 @@ def write_sequence(path: Path, scenes: Sequence[tuple[float, str]]) -> None:
         scenes: Time [frames] and file name of each scene, times rising.
     """
     stage = Usd.Stage.CreateInMemory()
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
+    begin_stage(stage)
     stage.SetTimeCodesPerSecond(FRAMES_PER_SECOND)
     stage.SetFramesPerSecond(FRAMES_PER_SECOND)
     stage.SetStartTimeCode(scenes[0][0])
     stage.SetEndTimeCode(scenes[-1][0])
-    stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, layout.WORLD).GetPrim())
     for index, (time, name) in enumerate(scenes):
         prim = UsdGeom.Xform.Define(stage, f"{layout.WORLD}/times/t{time:03g}".replace(".", "_"))
         prim.GetPrim().GetReferences().AddReference(f"./{name}")

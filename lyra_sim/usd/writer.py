@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pxr import Sdf, Tf, Usd, UsdGeom, UsdPhysics
+from pxr import Sdf, Tf, Usd, UsdGeom
 
 from lyra_sim.atomic import atomic_path
 from lyra_sim.errors import LyraSimError
@@ -24,6 +24,7 @@ from lyra_sim.usd.meshes import PIECES, author_collider, author_pieces, author_p
 from lyra_sim.usd.nurec import write_payload
 from lyra_sim.usd.package import write_package
 from lyra_sim.usd.particles import author_particles
+from lyra_sim.usd.stage import begin_stage
 from lyra_sim.usd.volume import RENDER_SETTINGS, author_volume
 
 Target = Literal["isaac-6", "isaac-5", "both"]
@@ -82,11 +83,7 @@ def _write_layer(
 ) -> None:
     layer = Sdf.Layer.CreateAnonymous(".usdc")
     stage = Usd.Stage.Open(layer)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    world = UsdGeom.Xform.Define(stage, layout.WORLD).GetPrim()
-    stage.SetDefaultPrim(world)
+    world = begin_stage(stage)
     Usd.ModelAPI(world).SetKind("component")
     world.SetCustomDataByKey(layout.CUSTOM_DATA, to_custom_data(_prim_data(scene)))
     settings = {} if target == "isaac-6" else {"renderSettings": RENDER_SETTINGS}
