@@ -9,9 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
-import time
-from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,14 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from generator.depth.network import DepthConfig, DepthNetwork
-from lyra_sim.errors import LyraSimError
+from training.averaged import AveragedTraining
 from training.depth_images import DepthBatch, DepthImages
 from training.distill import environment
-
-REPORT_EVERY = 25
-CHECKPOINT_EVERY = 50
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,84 +92,23 @@ def _edge_error(error: Tensor, hit: Tensor) -> Tensor:
     return total / 8
 
 
-class Training:
-    """Hold the network, its running average, its optimiser and the step."""
+class Training(AveragedTraining):
+    """Train the estimator on pictures of procedural worlds."""
+
+    report_every = 25
+    checkpoint_every = 50
 
     def __init__(self, config: DepthConfig, options: DepthTraining, images: DepthImages) -> None:
         torch.manual_seed(options.seed)
-        self.network = DepthNetwork(config)
+        network = DepthNetwork(config)
+        super().__init__(network, options, network.parameters())
         self.options, self.images = options, images
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2
-        )
-        self.step, self.seconds = 0, 0.0
 
-    def train_step(self) -> dict[str, float]:
-        """Do one optimiser step and return its terms."""
-        options = self.options
-        warm = min(1.0, (self.step + 1) / options.warmup)
-        left = (options.steps - self.step) / max(1.0, options.decay_share * options.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = options.learning_rate * warm * max(0.05, min(1.0, left))
-        batch = self.images.batch(options.seed, self.step, count=options.batch)
+    def loss(self) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of the current step's pictures, and its terms."""
+        batch = self.images.batch(self.options.seed, self.step, count=self.options.batch)
         log_depth, validity = self.network(batch.rgb, batch.rays)
-        loss, terms = depth_loss(log_depth, validity, batch, options)
-        if not torch.isfinite(loss):
-            raise LyraSimError(f"loss is {loss.item()} at step {self.step}; lower the learning rate")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        decay = min(options.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
-        self.step += 1
-        return terms | {"loss": loss.item()}
-
-    def resume(self, run: Path) -> None:
-        """Go on from the checkpoint of the run folder, if there is one."""
-        path = run / "checkpoint.pt"
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
-        log.info("resumed at step %d", self.step)
-
-    def save(self, run: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        temporary = run / ".checkpoint.part"
-        torch.save(state, temporary)
-        os.replace(temporary, run / "checkpoint.pt")
-
-    def run_all(self, run: Path) -> None:
-        """Train to the last step, with reports and checkpoints."""
-        recent: deque[dict[str, float]] = deque(maxlen=REPORT_EVERY)
-        while self.step < self.options.steps:
-            began = time.monotonic()
-            recent.append(self.train_step())
-            self.seconds += time.monotonic() - began
-            if self.step % REPORT_EVERY == 0:
-                means = {name: sum(t[name] for t in recent) / len(recent) for name in recent[-1]}
-                each = self.seconds / self.step
-                with (run / "log.jsonl").open("a") as file:
-                    file.write(json.dumps({"step": self.step, "s_per_step": round(each, 3)} | means) + "\n")
-                text = " ".join(f"{name} {value:.3f}" for name, value in means.items())
-                left = each * (self.options.steps - self.step) / 60
-                log.info(
-                    "%d/%d %s | %.2f s/step, %.0f min left", self.step, self.options.steps, text, each, left
-                )
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.options.steps:
-                self.save(run)
+        return depth_loss(log_depth, validity, batch, self.options)
 
 
 def main() -> None:

@@ -13,9 +13,6 @@ import argparse
 import json
 import logging
 import math
-import os
-import time
-from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +27,7 @@ from generator.teachers.gen3c.sampler import hold_condition
 from generator.teachers.gen3c.transformer import provide_mask_resize
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from lyra_sim.errors import LyraSimError
+from training.averaged import AveragedTraining
 from training.distill import environment
 from training.teacher_start import start_from_warp
 
@@ -52,10 +50,6 @@ MINI: dict[str, Any] = {
 
 SIGMA_DATA = 0.5
 FPS = 24
-REPORT_EVERY = 50
-CHECKPOINT_EVERY = 200
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -188,108 +182,41 @@ def channel_weights(tokenizer: CosmosTokenizer, latents: Tensor) -> Tensor:
     return (effect / effect.mean()).clamp(0.1, 10)[:, None, None, None].clone()
 
 
-class Training:
-    """Hold the denoiser, its running average, its optimiser and the step."""
+class Training(AveragedTraining):
+    """Train the denoiser on prepared clips."""
+
+    report_every = 50
+    checkpoint_every = 200
 
     def __init__(
         self, configuration: dict[str, Any], options: TeacherTraining, clips: ClipLatents, weights: Tensor
     ) -> None:
         provide_mask_resize()
         torch.manual_seed(options.seed)
-        self.network = CosmosTransformer3DModel(**configuration)
-        start_from_warp(self.network)
-        self.options, self.clips, self.weights = options, clips, weights
-        learned = [p for name, p in self.network.named_parameters() if ".attn2." not in name]
-        for name, parameter in self.network.named_parameters():
+        network = CosmosTransformer3DModel(**configuration)
+        start_from_warp(network)
+        # Without a prompt there is nothing to attend to.
+        for name, parameter in network.named_parameters():
             parameter.requires_grad_(".attn2." not in name)
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(learned, lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
-        self.step, self.seconds = 0, 0.0
+        super().__init__(network, options, [p for p in network.parameters() if p.requires_grad])
+        self.options, self.clips, self.weights = options, clips, weights
 
-    def train_step(self) -> dict[str, float]:
-        """Do one optimiser step; return its losses by noise."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.options, self.step)
+    def loss(self) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of the current step's clips, and its errors where the noise is high."""
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
         example = self.clips.draw(self.options, self.step)
         sigma = draw_noise_level(self.options, generator, len(example.target))
         error = denoised_error(self.network, example, sigma, generator)[:, :, 1:]
         emphasis = (1 / sigma**2 + 1 / SIGMA_DATA**2).clamp(max=self.options.weight_limit)
-        cells = self.options.seen_weight + example.open_share[:, :, 1:]
-        loss = (emphasis * self.weights * cells * error.square()).mean()
-        if not torch.isfinite(loss):
-            raise LyraSimError(f"loss is {loss.item()} at step {self.step}; lower the learning rate")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self._average()
-        self.step += 1
-        terms = {"loss": loss.item()}
+        share, squared = example.open_share[:, :, 1:], error.square()
+        loss = (emphasis * self.weights * (self.options.seen_weight + share) * squared).mean()
+        terms = {}
         if bool((sigma > 3).all()):
-            share, plain = example.open_share[:, :, 1:], error.detach().square()
-            terms |= {"error": plain.mean().item()}
+            plain = squared.detach()
+            terms["error"] = plain.mean().item()
             if bool(share.sum() > 1):
-                terms |= {"open_error": ((plain * share).mean() / share.mean()).item()}
-        return terms
-
-    def _average(self) -> None:
-        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
-
-    def resume(self, run: Path) -> None:
-        """Go on from the checkpoint of the run folder, if there is one."""
-        path = run / "checkpoint.pt"
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
-        log.info("resumed at step %d", self.step)
-
-    def save(self, run: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        temporary = run / ".checkpoint.part"
-        torch.save(state, temporary)
-        os.replace(temporary, run / "checkpoint.pt")
-
-    def run_all(self, run: Path) -> None:
-        """Train to the last step, with reports and checkpoints."""
-        recent: deque[dict[str, float]] = deque(maxlen=REPORT_EVERY)
-        while self.step < self.options.steps:
-            began = time.monotonic()
-            recent.append(self.train_step())
-            self.seconds += time.monotonic() - began
-            if self.step % REPORT_EVERY == 0:
-                self._report(run, recent)
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.options.steps:
-                self.save(run)
-
-    def _report(self, run: Path, recent: deque[dict[str, float]]) -> None:
-        names = sorted({name for terms in recent for name in terms})
-        means = {name: float(np.mean([t[name] for t in recent if name in t])) for name in names}
-        each = self.seconds / self.step
-        with (run / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": self.step, "s_per_step": round(each, 3)} | means) + "\n")
-        text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-        left = each * (self.options.steps - self.step) / 60
-        log.info("%d/%d %s | %.2f s/step, %.0f min left", self.step, self.options.steps, text, each, left)
-
-
-def learning_rate(options: TeacherTraining, step: int) -> float:
-    """Return the learning rate of a step."""
-    warm = min(1.0, (step + 1) / options.warmup)
-    left = (options.steps - step) / max(1.0, options.decay_share * options.steps)
-    return options.learning_rate * warm * max(0.05, min(1.0, left))
+                terms["open_error"] = ((plain * share).mean() / share.mean()).item()
+        return loss, terms
 
 
 def main() -> None:
