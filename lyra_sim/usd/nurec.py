@@ -30,7 +30,9 @@ MAX_ITEMS = 1 << 20
 """Most items of a list or a map; the tensors themselves are byte strings."""
 
 _NODE = ".gaussians_nodes.gaussians."
-_HALF_MAX = 65504.0
+
+HALF_MOST = 65504.0
+"""Largest float16."""
 
 CONFIG: dict[str, Any] = {
     "name": "gaussians_primitive",
@@ -86,7 +88,7 @@ CONFIG: dict[str, Any] = {
 
 def position_rounding(means: np.ndarray) -> float:
     """Return the largest error [m] that float16 makes of these local positions."""
-    return float(np.spacing(np.float16(min(float(np.abs(means).max()), _HALF_MAX)))) / 2
+    return float(np.spacing(np.float16(min(float(np.abs(means).max()), HALF_MOST)))) / 2
 
 
 def write_payload(path: Path, gaussians: Gaussians) -> None:
@@ -97,7 +99,7 @@ def write_payload(path: Path, gaussians: Gaussians) -> None:
     Raises:
         LyraSimError: A centre lies beyond what float16 holds (65 km).
     """
-    if np.abs(gaussians.means).max() > _HALF_MAX:
+    if np.abs(gaussians.means).max() > HALF_MOST:
         raise LyraSimError(
             "a NuRec volume holds centres up to 65 km; rescale the scene or use --target isaac-6"
         )
@@ -208,7 +210,7 @@ def _tensors(gaussians: Gaussians) -> dict[str, tuple[tuple[int, ...], Any]]:
     parts = [slice(i, i + _CHUNK) for i in range(0, count, _CHUNK)]
 
     def half(convert: Any) -> Any:
-        return (np.clip(convert(p), -_HALF_MAX, _HALF_MAX).astype("<f2").tobytes() for p in parts)
+        return (np.clip(convert(p), -HALF_MOST, HALF_MOST).astype("<f2").tobytes() for p in parts)
 
     degree = np.array(gaussians.sh_degree, "<i8").tobytes()
     return {

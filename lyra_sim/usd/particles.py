@@ -7,15 +7,13 @@ from pxr import Gf, Usd, UsdGeom, UsdVol, Vt
 
 from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
+from lyra_sim.usd.nurec import HALF_MOST
 
 EXTENT_SIGMAS = 3.0
 """Renderers cull by the extent, so it reaches this many standard deviations past the centres."""
 
-
 HALF_LEAST = 2.0**-24
 """Smallest positive float16, which a scale must not fall below."""
-HALF_MOST = 65504.0
-"""Largest float16."""
 
 
 def author_particles(
