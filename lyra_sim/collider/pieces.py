@@ -92,8 +92,7 @@ class _Surface:
         self.mesh = TriangleMesh(mesh.vertices.astype(np.float64), mesh.faces[solid])
         self._normals = normals[solid] / area[solid, None]
         self._centroids = ((a + b + c) / 3)[solid]
-        samples = [(a * i + b * j + c * (1 - i - j))[solid] for i, j in _SPREAD]
-        self._tree = cKDTree(np.concatenate(samples))
+        self._tree = cKDTree(_sample(self.mesh))
 
     def part(self, faces: np.ndarray) -> _Part | None:
         """Return the hull of some faces and of points behind them; None for too few to have a volume."""
@@ -139,7 +138,7 @@ _SPREAD = ((1 / 3, 1 / 3), (0.8, 0.1), (0.1, 0.8), (0.1, 0.1))
 
 
 def _sample(mesh: TriangleMesh) -> np.ndarray:
-    """Return points on the faces of a hull, denser on larger faces, (N, 3)."""
+    """Return points on the faces, of each as many, for one coordinate of `_SPREAD` after the other, (N, 3)."""
     a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
     return np.concatenate([a * i + b * j + c * (1 - i - j) for i, j in _SPREAD])
 
