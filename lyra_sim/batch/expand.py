@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lyra_sim.batch.positions import Document, Place, dotted
-from lyra_sim.batch.scenes import PlannedScene, scene_id
+from lyra_sim.batch.scenes import PlannedScene, chance, scene_id
 from lyra_sim.batch.spec import (
     BatchSpec,
     Pictures,
@@ -187,7 +187,7 @@ def _from_template(group: Template, place: Place, seeds: Sequence[int]) -> Itera
 
 def _draw(value: Slot, key: str) -> int:
     """Choose a value by its weight; the same key chooses the same."""
-    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    share = chance(key)
     if not isinstance(value, dict):
         return min(int(share * _slot_length(value)), _slot_length(value) - 1)
     ends = list(itertools.accumulate(value.values()))

@@ -49,6 +49,11 @@ def scene_id(recipe: Mapping[str, object], scene: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
+def chance(key: str) -> float:
+    """Return a number from 0 to 1 that the key alone decides, the same everywhere."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
 def retry_seed(scene: PlannedScene, attempt: int) -> int:
     """Return the seed of an attempt: the scene's own, then ones that follow from its id.
 

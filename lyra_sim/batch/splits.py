@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from lyra_sim.batch.positions import Document
-from lyra_sim.batch.scenes import PlannedScene
+from lyra_sim.batch.scenes import PlannedScene, chance
 from lyra_sim.batch.spec import Splits
 
 
@@ -33,7 +33,7 @@ def assign_splits(scenes: Sequence[PlannedScene], splits: Splits, document: Docu
 
 
 def _draw(weights: dict[str, float], key: str) -> str:
-    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64 * sum(weights.values())
+    share = chance(key) * sum(weights.values())
     for name, weight in weights.items():
         share -= weight
         if share < 0:
