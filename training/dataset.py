@@ -118,11 +118,16 @@ class SceneDataset:
         Raises:
             LyraSimError: The stage is for moving scenes, which these are not.
         """
-        if stage.dynamic:
-            raise LyraSimError(f"stage {stage.name} is for moving scenes; {self._folder} holds static worlds")
+        require_static(stage, f"{self._folder} holds static worlds")
         rng = np.random.default_rng([seed, step])
         scene = SceneArrays.of(self.scenes[rng.integers(len(self.scenes))])
         return draw_static(scene, stage, rng)
+
+
+def require_static(stage: Stage, instead: str) -> None:
+    """Raise LyraSimError when a stage is for moving scenes; `instead` says what there is."""
+    if stage.dynamic:
+        raise LyraSimError(f"stage {stage.name} is for moving scenes; {instead}")
 
 
 def draw_static(scene: SceneArrays, stage: Stage, rng: np.random.Generator) -> Batch:

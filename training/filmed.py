@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from generator.tokenizer import CosmosTokenizer
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import KINDS, parse_prompt
 from lyra_sim.errors import LyraSimError
-from training.dataset import Batch, SceneArrays, draw_static, make_batch
+from training.dataset import Batch, SceneArrays, draw_static, make_batch, require_static
 from training.scenes import TRAINING_SEED, training_prompt
 from training.sdg.layout import REVERSED_FROM, read_view
 from training.sdg.run import encode, read_manifest
@@ -35,7 +36,7 @@ class WorldSource:
 
     def draw(self, stage: Stage, seed: int, step: int) -> Batch:
         """Film the world of a step along as many paths as the stage asks for; seeds are those of training."""
-        _require_static(stage, "procedural worlds")
+        require_static(stage, "procedural worlds do not move")
         rng = np.random.default_rng([seed, step])
         paths = [
             SDG_TRAJECTORIES[i] for i in sorted(rng.permutation(len(SDG_TRAJECTORIES))[: max(stage.views)])
@@ -107,8 +108,7 @@ class PublishedSource:
         count = min(int(rng.integers(stage.views[0], stage.views[1] + 1)), len(forwards))
         views = [forwards[i] for i in rng.permutation(len(forwards))[:count]]
         scene = self._read(shard, stem, views, stage)
-        chosen = Stage(**{**vars(stage), "views": (count, count)})
-        return draw_static(scene, chosen, rng)
+        return draw_static(scene, replace(stage, views=(count, count)), rng)
 
     def _draw_moving(
         self,
@@ -195,8 +195,3 @@ def make_arrays(
         np.stack([c.c2w for c in cameras]),
         np.stack([c.intrinsics for c in cameras]),
     )
-
-
-def _require_static(stage: Stage, what: str) -> None:
-    if stage.dynamic:
-        raise LyraSimError(f"stage {stage.name} is for moving scenes; {what} do not move")

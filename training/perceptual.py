@@ -9,11 +9,16 @@ from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from training.losses import ssim_loss
 
 LARGEST_HEIGHT = 704
 """Rows [px] above which frames are made smaller for LPIPS, as Lyra does."""
+
+
+VGG = "LPIPS with VGG16, weights v0.1"
+"""What the distance is where the network is at hand."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,26 @@ SSIM_IN_ITS_PLACE = PerceptualTerm(
 )
 
 
-def load_lpips(device: torch.device) -> PerceptualTerm:
-    """Return LPIPS with VGG16 (Zhang et al. 2018), or what stands in its place without the packages for it."""
+def load_vgg(device: torch.device) -> nn.Module | None:
+    """Return LPIPS' network with VGG16 and its weights v0.1, or None without the packages for it.
+
+    The package `lpips` fetches VGG16 through torchvision at its first use.
+    """
     if find_spec("lpips") is None or find_spec("torchvision") is None:
-        return SSIM_IN_ITS_PLACE
+        return None
     import lpips
 
     with warnings.catch_warnings():
         # The package still uses an argument that torchvision renamed.
         warnings.simplefilter("ignore")
-        network = lpips.LPIPS(net="vgg", verbose=False).eval().requires_grad_(False).to(device)
+        return lpips.LPIPS(net="vgg", verbose=False).eval().requires_grad_(False).to(device)
+
+
+def load_lpips(device: torch.device) -> PerceptualTerm:
+    """Return LPIPS with VGG16 (Zhang et al. 2018), or what stands in its place without the packages for it."""
+    network = load_vgg(device)
+    if network is None:
+        return SSIM_IN_ITS_PLACE
 
     def distance(prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         height, width = truth.shape[-2:]
@@ -53,4 +68,4 @@ def load_lpips(device: torch.device) -> PerceptualTerm:
             prediction, truth = (F.interpolate(x, size, mode="bilinear") for x in (prediction, truth))
         return network(truth, prediction, normalize=True).mean()
 
-    return PerceptualTerm("LPIPS with VGG16, weights v0.1", distance)
+    return PerceptualTerm(VGG, distance)

@@ -14,20 +14,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from generator.cameras import Cameras
 from generator.inputs import warp_conditioning
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
+from training.sdg.run import encode
 
 log = logging.getLogger(__name__)
-
-
-def encode_clip(tokenizer: CosmosTokenizer, rgb: np.ndarray) -> torch.Tensor:
-    """Return the raw latents (t, C, h, w) of a clip (T, H, W, 3) uint8."""
-    video = torch.from_numpy(np.array(rgb)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-    with torch.inference_mode():
-        return tokenizer.encode(video)[0].transpose(0, 1)
 
 
 def add_cache(scene: Path) -> None:
@@ -42,8 +35,8 @@ def add_cache(scene: Path) -> None:
 
 def add_latents(tokenizer: CosmosTokenizer, scene: Path) -> None:
     """Encode all clips of a scene."""
-    latents = [encode_clip(tokenizer, clip) for clip in np.load(scene / "rgb.npy", mmap_mode="r")]
-    _save(scene / "latents.npy", torch.stack(latents).numpy().astype(np.float16))
+    latents = [encode(tokenizer, clip).swapaxes(0, 1) for clip in np.load(scene / "rgb.npy", mmap_mode="r")]
+    _save(scene / "latents.npy", np.stack(latents).astype(np.float16))
 
 
 def _save(path: Path, array: np.ndarray) -> None:

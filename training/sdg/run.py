@@ -21,7 +21,6 @@ from generator.generate import imagine
 from generator.request import Request, Run
 from generator.sizes import Size
 from generator.start import begin
-from generator.teachers.teacher import TeacherVideo
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from lyra_sim import __version__
 from lyra_sim.atomic import disk_error
@@ -156,7 +155,7 @@ def make_scene(
         "views": sorted(clips),
         "prompt": item.prompt,
         "seed": item.seed,
-        "source": _source(video),
+        "source": video.source,
         "size": size.name,
         "unit_m": start.unit if video.metric else None,
         "frames": size.frames,
@@ -168,15 +167,10 @@ def make_scene(
     }
 
 
-def _source(video: TeacherVideo) -> dict[str, object]:
-    return dict(video.source)
-
-
 @torch.inference_mode()
 def encode(tokenizer: CosmosTokenizer, rgb: np.ndarray) -> np.ndarray:
     """Return the raw latents (C, t, h, w) of frames (T, H, W, 3) uint8."""
-    video = torch.from_numpy(np.ascontiguousarray(rgb)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-    return tokenizer.encode(video)[0].numpy()
+    return tokenizer.encode_frames(rgb).numpy()
 
 
 @contextmanager
