@@ -11,7 +11,7 @@ import pytest
 from lyra_sim.batch import positions
 from lyra_sim.batch.expand import Plan, expand
 from lyra_sim.batch.scenes import retry_seed
-from lyra_sim.batch.spec import json_schema, load_spec, schema_text
+from lyra_sim.batch.spec import json_schema, load_spec, schema_text, write_schema
 from lyra_sim.errors import LyraSimError
 
 
@@ -323,3 +323,4 @@ def test_the_shipped_schema_is_that_of_the_models() -> None:
     """Show that editors complete what the models accept: the shipped file is made from them."""
     assert json.loads(schema_text()) == json.loads(json.dumps(json_schema()))
     assert schema_text().endswith("}\n")
+    assert schema_text() == write_schema()
