@@ -78,7 +78,8 @@ def work(task: Task) -> Outcome:
     module, _, name = task.generate.partition(":")
     generate: Generate = getattr(importlib.import_module(module), name)
     attempts: list[Mapping[str, Any]] = []
-    peak, kind = 0.0, "failed"
+    peak = 0.0
+    kind: Kind = "failed"
     for attempt in range(1 + int(task.recipe["quality"]["retries"])):
         seed = retry_seed(task.scene, attempt)
         folder = root / f"{task.scene.id}-{uuid.uuid4().hex[:8]}"
@@ -92,7 +93,7 @@ def work(task: Task) -> Outcome:
         if kind == "disk full":
             break
     seconds = round(time.perf_counter() - began, 3)
-    return Outcome(kind, attempts=tuple(attempts), seconds=seconds, peak_mib=peak)  # type: ignore[arg-type]
+    return Outcome(kind, attempts=tuple(attempts), seconds=seconds, peak_mib=peak)
 
 
 def _attempt(
