@@ -49,10 +49,7 @@ def assemble(run: Run, video: TeacherVideo, gaussians: Gaussians, *, unit: float
             views.intrinsics,
             config=ColliderConfig(faces=run.request.collider_faces),
         )
-        run.report["collider"] = {
-            name: value * unit if name.endswith("_cm") and value is not None else value
-            for name, value in asdict(report).items()
-        }
+        run.report["collider"] = asdict(report.scaled(unit))
         run.progress.update("collider", 0.9, "labelling the mesh")
         proxy = make_proxy(run, mesh, views, labels, video.classes) if run.request.proxy else None
         if run.request.collider == "world":

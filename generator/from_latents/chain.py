@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from generator.cameras import Cameras
@@ -176,9 +175,7 @@ class Decoding:
             with self.clock.stage("collider"):
                 self.progress.update(stage_of("collider", time), 0.0, "fusing the splats' depth into a mesh")
                 collider, found = fuse(gaussians, cameras)
-                self.report.setdefault("collider", []).append(
-                    {name: _grown(name, value, upright.final) for name, value in asdict(found).items()}
-                )
+                self.report.setdefault("collider", []).append(asdict(found.scaled(upright.final)))
         cameras = move_cameras(grow, cameras)
         provenance = describe(request, self.latents, self.pipeline, upright, cameras, time)
         scene = move_scene(Scene(gaussians, collider=collider, provenance=provenance), grow)
@@ -228,8 +225,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _grown(name: str, value: Any, factor: float) -> Any:
-    """Return a value of the collider's report in the scene's unit."""
-    return float(np.float64(value) * factor) if name.endswith("_cm") and value is not None else value

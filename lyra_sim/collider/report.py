@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class ColliderReport:
     """Height of that plane above the collider's floor below the views' middle [cm]; None without a floor."""
     floor_tilt_degrees: float | None
     """Angle between that plane and the collider's floor; None without a floor."""
+
+    def scaled(self, factor: float) -> ColliderReport:
+        """Return the report of the same scene with all lengths multiplied by `factor`."""
+        lengths = {name: value for name, value in asdict(self).items() if name.endswith("_cm")}
+        return replace(self, **{name: value * factor for name, value in lengths.items() if value is not None})
 
 
 class RayCaster:
