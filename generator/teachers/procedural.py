@@ -90,10 +90,8 @@ class ProceduralTeacher:
             LyraSimError: The camera sees nothing.
         """
         world = build_world(spec, seed=seed)
-        clip = self._clip("conditioning", RayCaster(world), np.asarray(world.c2w, np.float64)[None])
+        clip = self._first(RayCaster(world))
         depth = clip.depth[0]
-        if not depth.any():
-            raise LyraSimError(f"the camera of this {world.kind} sees nothing; build it with another seed")
         about: dict[str, object] = {
             "kind": world.kind,
             "depth_from": "procedural world",
@@ -126,9 +124,7 @@ class ProceduralTeacher:
         report = progress or _silent
         report(0.02, "baking light")
         caster = RayCaster(world)
-        first = self._clip("conditioning", caster, np.asarray(world.c2w, np.float64)[None])
-        if not first.depth.any():
-            raise LyraSimError(f"the camera of this {world.kind} sees nothing; build it with another seed")
+        first = self._first(caster)
         median = float(np.median(first.depth[first.depth > 0]))
         center_depth = float(np.clip(CENTER_SHARE * median, *CENTER_RANGE))
         rng = np.random.default_rng(seed)
@@ -166,6 +162,14 @@ class ProceduralTeacher:
             instances=tuple({"name": item.name, "label": item.label} for item in world.instances),
             surface=world.triangles(),
         )
+
+    def _first(self, caster: RayCaster) -> Clip:
+        """Return the conditioning frame as a clip; raises LyraSimError when the world's camera sees nothing."""
+        world = caster.world
+        first = self._clip("conditioning", caster, np.asarray(world.c2w, np.float64)[None])
+        if not first.depth.any():
+            raise LyraSimError(f"the camera of this {world.kind} sees nothing; build it with another seed")
+        return first
 
     def _clip(self, name: str, caster: RayCaster, c2w: np.ndarray) -> Clip:
         focal = self.width / 2 / np.tan(caster.world.horizontal_fov / 2)
