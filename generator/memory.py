@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 NVIDIA_PEAK_GB = 43.0
 """Peak memory [GB] that NVIDIA states for GEN3C with its networks moved to the GPU one at a time."""
+
+
+Offload = Literal["none", "model", "group"]
+"""`none`: everything on the device. `model`: one network at a time. `group`: one layer at a time, fetched ahead."""
+
+FULL_OFFLOAD_BELOW_GIB = 48
+"""With less device memory than this, networks are moved layer by layer."""
+NO_OFFLOAD_FROM_GIB = 80
+"""With at least this much, nothing is moved."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Stage:
     activations_gb: float | None = None
     """Memory beside the weights [GB]; None where nobody has stated any."""
 
-    def peak_gb(self, offload: str) -> float | None:
+    def peak_gb(self, offload: Offload) -> float | None:
         """Return weights on the GPU at once [GB], and the activations where they are known; None if not counted."""
         staying = sum(n.gigabytes for n in self.resident)
         if offload == "none":
@@ -73,7 +83,7 @@ STAGES = (
 )
 """Stages that follow one another; each frees its networks for the next."""
 
-OFFLOADS = ("none", "model", "group")
+OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -104,6 +114,9 @@ def memory_lines() -> list[str]:
         lines.append(f"    {row['stage']:<28}{peaks}{what}")
     lines += [
         f"    gen3c: with {_GEN3C_ACTIVATIONS:.1f} GB of activations (NVIDIA states a peak of {NVIDIA_PEAK_GB:.0f} GB)",
-        "    chosen by the memory of the GPU: by layer under 48 GiB, by network under 80 GiB, else all on GPU",
+        (
+            f"    chosen by the memory of the GPU: by layer under {FULL_OFFLOAD_BELOW_GIB} GiB, "
+            f"by network under {NO_OFFLOAD_FROM_GIB} GiB, else all on GPU"
+        ),
     ]
     return lines

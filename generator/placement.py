@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Literal
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
+from generator.memory import FULL_OFFLOAD_BELOW_GIB, NO_OFFLOAD_FROM_GIB, Offload
 from lyra_sim.errors import LyraSimError
-
-Offload = Literal["none", "model", "group"]
-"""`none`: everything on the device. `model`: one network at a time. `group`: one layer at a time, fetched ahead."""
-
-FULL_OFFLOAD_BELOW_GIB = 48
-"""With less device memory than this, networks are moved layer by layer."""
-NO_OFFLOAD_FROM_GIB = 80
-"""With at least this much, nothing is moved."""
 
 
 def choose_offload(memory_gib: float) -> Offload:

@@ -10,7 +10,7 @@ import torch
 from full_size_files import DENOISER, T5, import_denoiser, import_text_encoder, import_tokenizer
 from test_gen3c_pipeline import FRAMES, inputs, tiny_pipeline
 
-from generator import placement
+from generator.memory import Offload
 from generator.placement import choose_offload, place
 from generator.sizes import Size
 from generator.teachers.gen3c.load import load_pipeline, load_text_encoder
@@ -98,7 +98,7 @@ def test_a_text_encoder_without_its_tokenizer_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "group"])
-def test_every_placement_gives_the_same_video(offload: placement.Offload) -> None:
+def test_every_placement_gives_the_same_video(offload: Offload) -> None:
     """Networks that are moved whole, or layer by layer, sample what networks that stay do."""
     expected = tiny_pipeline()(**inputs(), num_inference_steps=2, generator=torch.Generator().manual_seed(0))
     pipeline = tiny_pipeline()

@@ -19,8 +19,7 @@ from transformers import T5Config, T5EncoderModel
 
 from generator import memory
 from generator.decoder import DecoderConfig, LyraDecoder
-from generator.memory import STAGES, Network
-from generator.placement import FULL_OFFLOAD_BELOW_GIB, NO_OFFLOAD_FROM_GIB
+from generator.memory import FULL_OFFLOAD_BELOW_GIB, NO_OFFLOAD_FROM_GIB, STAGES, Network
 from generator.teachers.gen3c.load import T5_CONFIGURATION
 from generator.teachers.gen3c.transformer import FULL_CONFIGURATION
 from lyra_sim.cli import main

@@ -11,7 +11,8 @@ import torch
 from diffusers import CosmosTransformer3DModel
 from torch import Tensor, nn
 
-from generator.placement import Offload, place
+from generator.memory import Offload
+from generator.placement import place
 from generator.sizes import Size
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.gen3c.sampler import make_scheduler
