@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from generator.teachers.picture_paths import CENTER_SHARE
 from generator.teachers.safety import SafetyMode, safety_mode
 from generator.weights import mini
 from lyra_sim.doctor import weights_folder
@@ -41,7 +42,7 @@ class Size:
     name); None where the prompt chooses a procedural world."""
     median_depth: float = 5.0
     """Median depth of the pictures that the decoder was trained on, in its unit; pictures are brought to it."""
-    center_share: float = 0.35
+    center_share: float = CENTER_SHARE
     """Depth that camera paths turn around, over the median depth of the picture."""
     safety: SafetyMode | None = None
     """Whether the Cosmos guardrail checks prompts and videos; None for weights that speak of no guardrail."""

@@ -10,6 +10,7 @@ from generator.cameras import Cameras
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.paths import clear_path, held_out_poses
+from generator.teachers.picture_paths import CENTER_SHARE
 from generator.teachers.raycast import RayCaster
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.trajectories import SDG_TRAJECTORIES, Trajectory
@@ -18,8 +19,6 @@ from generator.worlds.prompt import WorldSpec
 from generator.worlds.world import World
 from lyra_sim.errors import LyraSimError
 
-CENTER_SHARE = 0.35
-"""Centre depth of the paths over the median depth of the conditioning frame."""
 HELD_OUT = 12
 """Cameras between the paths that a scene is measured at."""
 CENTER_RANGE = (1.0, 2.5)
