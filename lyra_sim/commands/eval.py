@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from lyra_sim.atomic import require_replaceable_folder
+from lyra_sim.atomic import atomic_folder, require_replaceable_folder
 from lyra_sim.commands.options import add_progress
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
@@ -84,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     args.progress_reporter = progress
     check(args)
 
-    from lyra_sim.atomic import atomic_folder
     from training.evaluation.judge import Samples, judge_scene, judge_videos, matching_videos
     from training.evaluation.perceptual import load_perceptual
     from training.evaluation.protocols import read_nerfstudio, read_protocol
