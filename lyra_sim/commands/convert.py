@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lyra_sim.commands.options import add_collider_shape, add_target
-from lyra_sim.errors import LyraSimError
+from lyra_sim.commands.options import add_collider_shape, add_target, add_up_axis, parse_axes
 from lyra_sim.gaussians import Gaussians
 
 EPILOG = """\
@@ -39,9 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--half", action="store_true", help="particle field in float16: half the size, not clean for VG.035"
     )
-    parser.add_argument(
-        "--up-axis", metavar="FROM:TO", help="turn axis FROM of the input to TO, such as -y:z or y:z"
-    )
+    add_up_axis(parser)
     parser.add_argument(
         "--scale", type=float, default=1.0, metavar="M", help="metres per unit of the input (1)"
     )
@@ -130,17 +127,3 @@ def render_depth(
 
     views = render_views(gaussians, c2w, intrinsics, height=height, width=width)
     return views.median_depth.numpy(), views.alpha.numpy()
-
-
-def parse_axes(text: str | None) -> tuple[str, str] | None:
-    """Return the two axes of `--up-axis FROM:TO`, or None without it.
-
-    Raises:
-        LyraSimError: The text is not of that form.
-    """
-    if text is None:
-        return None
-    before, separator, after = text.partition(":")
-    if not separator:
-        raise LyraSimError(f"--up-axis {text}: write FROM:TO, such as -y:z")
-    return before.strip().lower(), after.strip().lower()

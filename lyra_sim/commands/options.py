@@ -57,6 +57,27 @@ def _trajectories(text: str) -> tuple[str, ...]:
     return tuple(name for name in TRAJECTORIES if name in names)
 
 
+def add_up_axis(parser: argparse._ActionsContainer) -> None:
+    """Add `--up-axis` of a file, which `parse_axes` reads."""
+    parser.add_argument(
+        "--up-axis", metavar="FROM:TO", help="turn axis FROM of the input to TO, such as -y:z or y:z"
+    )
+
+
+def parse_axes(text: str | None) -> tuple[str, str] | None:
+    """Return the two axes of `--up-axis FROM:TO`, or None without it.
+
+    Raises:
+        LyraSimError: The text is not of that form.
+    """
+    if text is None:
+        return None
+    before, separator, after = text.partition(":")
+    if not separator:
+        raise LyraSimError(f"--up-axis {text}: write FROM:TO, such as -y:z")
+    return before.strip().lower(), after.strip().lower()
+
+
 def add_target(parser: argparse._ActionsContainer) -> None:
     """Add `--target`, the form of a scene's splats."""
     parser.add_argument(

@@ -9,6 +9,7 @@ import threading
 import webbrowser
 from pathlib import Path
 
+from lyra_sim.commands.options import add_up_axis, parse_axes
 from lyra_sim.errors import LyraSimError
 
 PORT = 8080
@@ -44,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--cameras", type=Path, metavar="FILE", help="transforms.json whose cameras to show (the scene's own)"
     )
-    parser.add_argument("--up-axis", metavar="FROM:TO", help="turn axis FROM of the file to TO, such as -y:z")
+    add_up_axis(parser)
     parser.add_argument(
         "--max-gaussians", type=int, metavar="N", help="show only the N Gaussians that cover most"
     )
@@ -54,7 +55,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, or serve until Ctrl-C."""
-    from lyra_sim.commands.convert import parse_axes
     from lyra_sim.viewer.exhibit import open_exhibit
 
     if args.html is not None:
