@@ -115,7 +115,7 @@ def convert(
     _check(destination, config)
     notes: list[str] = []
     scene = load_scene(source)
-    scene = move_scene(scene, _requested_move(config))
+    scene = move_scene(scene, Similarity(turn_of(config.up_axis), scale=config.scale))
     ground = None
     if config.level or config.camera_height is not None:
         level, ground = stand_on_floor(scene.gaussians, camera_height=config.camera_height)
@@ -209,9 +209,21 @@ def _check(destination: Path, config: ConvertConfig) -> None:
     check_collider(config.collider_approximation, config.collider_faces)
     if not 0.005 <= config.collider_voxel <= 1:
         raise LyraSimError(f"--collider-voxel {config.collider_voxel}: must be between 0.005 and 1 m")
-    for axis in config.up_axis or ():
+    turn_of(config.up_axis)
+
+
+def turn_of(up_axis: tuple[str, str] | None) -> np.ndarray:
+    """Return the rotation (3, 3) that turns the first axis into the second, such as (`-y`, `z`); none for None.
+
+    Raises:
+        LyraSimError: There is no such axis.
+    """
+    if up_axis is None:
+        return np.eye(3)
+    for axis in up_axis:
         if axis not in AXES:
             raise LyraSimError(f"--up-axis: {axis!r} is no axis; known are {', '.join(AXES)}")
+    return rotation_between(AXES[up_axis[0]], AXES[up_axis[1]])
 
 
 def check_collider(approximation: str, faces: int) -> None:
@@ -220,13 +232,6 @@ def check_collider(approximation: str, faces: int) -> None:
         raise LyraSimError(f"--collider-approx {approximation}: known are {', '.join(APPROXIMATIONS)}")
     if faces < 100:
         raise LyraSimError(f"--collider-faces {faces}: must be 100 or more")
-
-
-def _requested_move(config: ConvertConfig) -> Similarity:
-    rotation = np.eye(3)
-    if config.up_axis is not None:
-        rotation = rotation_between(AXES[config.up_axis[0]], AXES[config.up_axis[1]])
-    return Similarity(rotation, scale=config.scale)
 
 
 def _with_meshes(

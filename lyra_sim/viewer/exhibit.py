@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lyra_sim.convert import load_scene, move_scene
+from lyra_sim.convert import load_scene, move_scene, turn_of
 from lyra_sim.errors import LyraSimError
 from lyra_sim.frusta import Frustum, from_provenance
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import Scene
-from lyra_sim.transform import AXES, Similarity, rotation_between
+from lyra_sim.transform import Similarity
 from lyra_sim.viewer.begin import first_view
 
 MOST_FRUSTA = 60
@@ -63,7 +63,7 @@ def open_exhibit(
     path = Path(path)
     if max_gaussians is not None and max_gaussians < 1:
         raise LyraSimError(f"--max-gaussians {max_gaussians}: must be 1 or more")
-    move = _turn(up_axis)
+    move = Similarity(turn_of(up_axis))
     frusta = read_cameras(cameras) if cameras is not None else None
     scene = load_scene(path)
     if frusta is None:
@@ -108,15 +108,6 @@ def read_cameras(path: Path) -> tuple[Frustum, ...]:
         Frustum(Path(name).stem, c2w, (float(k[0]), float(k[1])), cameras.width, cameras.height)
         for name, c2w, k in zip(names, cameras.c2w, cameras.intrinsics, strict=True)
     )
-
-
-def _turn(up_axis: tuple[str, str] | None) -> Similarity:
-    if up_axis is None:
-        return Similarity()
-    for axis in up_axis:
-        if axis not in AXES:
-            raise LyraSimError(f"--up-axis: {axis!r} is no axis; known are {', '.join(AXES)}")
-    return Similarity(rotation_between(AXES[up_axis[0]], AXES[up_axis[1]]))
 
 
 def _moved(c2w: np.ndarray, move: Similarity) -> np.ndarray:
