@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +24,14 @@ from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from lyra_sim import __version__
 from lyra_sim.atomic import disk_error
 from lyra_sim.errors import LyraSimError
+from lyra_sim.ledger import append_line, open_ledger, sole_holder
 from lyra_sim.progress import Progress
 from training.sdg.layout import REVERSED_FROM, reversed_clip, write_scene
 from training.sdg.plan import Item
 
 MANIFEST = "manifest.jsonl"
+LEAST_FREE = 64 << 20
+"""Room on the disk below which no scene is counted as made [bytes]."""
 VIEWS = ("left", "right", "up", "zoom_out", "zoom_in", "clockwise")
 """Camera paths in the order of the published view folders 0 to 5."""
 
@@ -94,9 +96,9 @@ def make_data(
         LyraSimError: Another run works on the folder, the disk is full, or no scene could be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    refusal = f"{folder}: another run works on this folder; wait for it or choose another"
+    with sole_holder(folder / ".lock", lambda holder: refusal), _ledger(folder / MANIFEST) as manifest:
         done = read_manifest(folder)
-        _drop_torn_line(folder / MANIFEST, done)
         todo = [item for item in items if item.stem not in done]
         tokenizer, card = load_tokenizer(size.tokenizer)
         failed, began = 0, time.monotonic()
@@ -109,15 +111,34 @@ def make_data(
                 entry = make_scene(item, folder, size, settings, tokenizer, str(card["sha256"]))
             except LyraSimError as error:
                 failed += 1
-                _append(folder / "failures.jsonl", {"stem": item.stem, "reason": str(error)})
+                with _ledger(folder / "failures.jsonl") as failures:
+                    failures({"stem": item.stem, "reason": str(error)})
                 progress.note(f"{item.stem}: {error}")
                 continue
             except OSError as error:
                 raise disk_error(error, folder) from error
-            _append(folder / MANIFEST, entry)
+            manifest(entry)
         if todo and failed == len(todo):
             raise LyraSimError(f"none of {failed} scenes could be made; {folder / 'failures.jsonl'} says why")
         return {"made": len(todo) - failed, "present": len(items) - len(todo), "failed": failed}
+
+
+@contextmanager
+def _ledger(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Open a file of JSON lines and yield what appends one to it, as long as the disk has room."""
+    file, _ = open_ledger(path)
+
+    def append(entry: dict[str, Any]) -> None:
+        if shutil.disk_usage(path.parent).free < LEAST_FREE:
+            raise LyraSimError(
+                f"{path.parent}: less than 64 MB left on the disk; free some and run the command again"
+            )
+        append_line(file, path, json.dumps(entry))
+
+    try:
+        yield append
+    finally:
+        os.close(file)
 
 
 def make_scene(
@@ -171,35 +192,3 @@ def make_scene(
 def encode(tokenizer: CosmosTokenizer, rgb: np.ndarray) -> np.ndarray:
     """Return the raw latents (C, t, h, w) of frames (T, H, W, 3) uint8."""
     return tokenizer.encode_frames(rgb).numpy()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LyraSimError(
-                f"{folder}: another run works on this folder; wait for it or choose another"
-            ) from error
-        yield
-
-
-def _append(path: Path, entry: dict[str, Any]) -> None:
-    """Append one line and see it on disk."""
-    if shutil.disk_usage(path.parent).free < 64 << 20:
-        raise LyraSimError(
-            f"{path.parent}: less than 64 MB left on the disk; free some and run the command again"
-        )
-    with path.open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _drop_torn_line(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    """Write the manifest anew when a crash cut off its last line, so that the next one starts on a line of its own."""
-    if path.is_file() and not path.read_text().endswith("\n") and path.stat().st_size:
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries.values()))
-        temporary.replace(path)
