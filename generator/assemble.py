@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from generator import metrics
+from generator.cameras import Cameras
 from generator.render import render_views
 from generator.request import Run
 from generator.teachers.teacher import Clip, TeacherVideo
@@ -89,10 +90,9 @@ def depth_views(
         (clip, slice(0 if i == 0 else COLLIDER_STRIDE, None, COLLIDER_STRIDE))
         for i, clip in enumerate(video.clips)
     ]
-    c2w = np.concatenate([clip.cameras.c2w[s] for clip, s in picked])
-    intrinsics = np.concatenate([clip.cameras.intrinsics[s] for clip, s in picked])
-    first = video.clips[0].cameras
-    rendered = render_views(gaussians, c2w, intrinsics, height=first.height, width=first.width)
+    cameras = Cameras.joined(clip.cameras.select(s) for clip, s in picked)
+    c2w, intrinsics = cameras.c2w, cameras.intrinsics
+    rendered = render_views(gaussians, c2w, intrinsics, height=cameras.height, width=cameras.width)
     labels = None
     if all(clip.labels is not None for clip in video.clips):
         labels = np.concatenate([clip.labels[s] for clip, s in picked if clip.labels is not None])

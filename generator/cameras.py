@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,14 @@ class Cameras:
     def w2c(self) -> np.ndarray:
         """World-to-camera poses, OpenCV axes, (F, 4, 4)."""
         return invert_rigid(self.c2w)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Cameras]) -> Cameras:
+        """Return the cameras of all parts, one after another; the image size is that of the first."""
+        parts = list(parts)
+        c2w = np.concatenate([part.c2w for part in parts])
+        intrinsics = np.concatenate([part.intrinsics for part in parts])
+        return cls(c2w, intrinsics, parts[0].height, parts[0].width)
 
     def select(self, index: Any) -> Cameras:
         """Return the cameras that a slice or index array picks."""

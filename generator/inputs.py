@@ -50,8 +50,8 @@ def warp_conditioning(depth: np.ndarray, clips: list[Cameras], *, cell: int) -> 
     """
     source = torch.from_numpy(np.ascontiguousarray(depth, dtype=np.float32))
     first = clips[0]
-    targets = torch.from_numpy(np.concatenate([c.c2w for c in clips])).float()
-    intrinsics = torch.from_numpy(np.concatenate([c.intrinsics for c in clips])).float()
+    joined = Cameras.joined(clips)
+    targets, intrinsics = (torch.from_numpy(part).float() for part in (joined.c2w, joined.intrinsics))
     warped, mask = warp_depth(
         source,
         (source > 0).float(),

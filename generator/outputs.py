@@ -7,12 +7,10 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from generator.film.start import describe_start
 from generator.keep import Kept, write_keep
 from generator.pipeline import LyraPipeline
-from generator.preview import contact_sheet
+from generator.preview import contact_sheet, start_and_ends
 from generator.request import Request, Run
 from generator.sizes import Size
 from generator.teachers.teacher import TeacherVideo
@@ -90,17 +88,9 @@ def write(run: Run, size: Size, video: TeacherVideo, scene: Scene) -> dict[str, 
 
 def preview(request: Request, size: Size, video: TeacherVideo, gaussians: Gaussians) -> bytes:
     """Render the conditioning view and the ends of three paths as one picture."""
-    first = video.clips[0].cameras
-    wanted = [("start", first.select(slice(0, 1)))]
-    wanted += [(clip.name, clip.cameras.select(slice(-1, None))) for clip in video.clips[:4]]
-    wanted = wanted[:4]
-    cameras = type(first)(
-        np.concatenate([c.c2w for _, c in wanted]),
-        np.concatenate([c.intrinsics for _, c in wanted]),
-        first.height,
-        first.width,
-    ).resized(first.height * PREVIEW_SCALE, first.width * PREVIEW_SCALE)
+    names, cameras = start_and_ends([(clip.name, clip.cameras) for clip in video.clips])
+    cameras = cameras.resized(cameras.height * PREVIEW_SCALE, cameras.width * PREVIEW_SCALE)
     made_from = repr(request.prompt[:60]) if request.image is None else request.image.name[:60]
     parts = (made_from, f"seed {request.seed}", f"size {size.name}", f"teacher {video.source['teacher']}")
     title = "   ".join((*parts, f"{len(gaussians):,} Gaussians"))
-    return contact_sheet(gaussians, cameras, [name for name, _ in wanted], title=title)
+    return contact_sheet(gaussians, cameras, names, title=title)

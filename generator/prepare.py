@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -143,9 +142,9 @@ class Preparation:
     @cached_property
     def _poses(self) -> tuple[Tensor, Tensor]:
         """Poses relative to the first camera (1, V*T, 4, 4), and intrinsics [px] (1, V*T, 4)."""
-        c2w = relative_c2w(torch.from_numpy(np.concatenate([c.c2w for c in self.cameras]))).float()
-        intrinsics = torch.from_numpy(np.concatenate([c.intrinsics for c in self.cameras])).float()
-        return c2w[None], intrinsics[None]
+        joined = Cameras.joined(self.cameras)
+        c2w = relative_c2w(torch.from_numpy(joined.c2w)).float()
+        return c2w[None], torch.from_numpy(joined.intrinsics).float()[None]
 
     @cached_property
     def cost(self) -> DecodeCost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -48,6 +49,13 @@ def contact_sheet(
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=False)
     return buffer.getvalue()
+
+
+def start_and_ends(paths: Sequence[tuple[str, Cameras]]) -> tuple[list[str], Cameras]:
+    """Return names and cameras of a preview: the first path's start, and the ends of up to three named paths."""
+    chosen = [("start", paths[0][1].select(slice(0, 1)))]
+    chosen += [(name, path.select(slice(-1, None))) for name, path in paths[:3]]
+    return [name for name, _ in chosen], Cameras.joined(cameras for _, cameras in chosen)
 
 
 def _range(depth: np.ndarray, alpha: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from generator.cameras import Cameras
 from generator.decoder.frames import PATH_NAMES
-from generator.preview import contact_sheet
+from generator.preview import contact_sheet, start_and_ends
 from generator.render import render_views
 from lyra_sim.collider.fuse import fuse_depth
 from lyra_sim.collider.report import ColliderReport
@@ -24,7 +24,7 @@ PREVIEW_WIDTH = 640
 def fuse(gaussians: Gaussians, cameras: list[Cameras]) -> tuple[TriangleMesh, ColliderReport]:
     """Render depth from some of the cameras and fuse it; Gaussians and cameras in one upright frame."""
     width = min(COLLIDER_WIDTH, cameras[0].width)
-    views = _joined([_spread(clip) for clip in cameras], width)
+    views = _of_width(Cameras.joined(_spread(clip) for clip in cameras), width)
     rendered = render_views(gaussians, views.c2w, views.intrinsics, height=views.height, width=views.width)
     return fuse_depth(rendered.median_depth.numpy(), rendered.alpha.numpy(), views.c2w, views.intrinsics)
 
@@ -33,14 +33,10 @@ def preview(
     gaussians: Gaussians, cameras: list[Cameras], names: tuple[str, ...], *, title: str, metric: bool
 ) -> bytes:
     """Return a PNG of the first camera and of the ends of up to three paths."""
-    wanted = [("start", cameras[0].select(slice(0, 1)))]
-    wanted += [
-        (f"{name} {PATH_NAMES.get(name, '')}".strip(), clip.select(slice(-1, None)))
-        for name, clip in zip(names, cameras, strict=True)
-    ]
-    views = _joined([clip for _, clip in wanted[:4]], PREVIEW_WIDTH)
-    labels, unit = [name for name, _ in wanted[:4]], "m" if metric else "units"
-    return contact_sheet(gaussians, views, labels, title=title, unit=unit)
+    titles = [f"{name} {PATH_NAMES.get(name, '')}".strip() for name in names]
+    labels, views = start_and_ends(list(zip(titles, cameras, strict=True)))
+    unit = "m" if metric else "units"
+    return contact_sheet(gaussians, _of_width(views, PREVIEW_WIDTH), labels, title=title, unit=unit)
 
 
 def _spread(cameras: Cameras) -> Cameras:
@@ -49,14 +45,7 @@ def _spread(cameras: Cameras) -> Cameras:
     return cameras.select(np.unique(index))
 
 
-def _joined(clips: list[Cameras], width: int) -> Cameras:
-    """Return the cameras of all clips, for pictures of about `width` columns."""
-    first = clips[0]
-    scale = width / first.width
-    joined = Cameras(
-        np.concatenate([clip.c2w for clip in clips]),
-        np.concatenate([clip.intrinsics for clip in clips]),
-        first.height,
-        first.width,
-    )
-    return joined.resized(round(first.height * scale), round(first.width * scale))
+def _of_width(cameras: Cameras, width: int) -> Cameras:
+    """Return the cameras for pictures of about `width` columns."""
+    scale = width / cameras.width
+    return cameras.resized(round(cameras.height * scale), round(cameras.width * scale))
