@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,22 @@ class Exhibit:
     total: int
     """Gaussians in the file; more than in `scene` where some were left out."""
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Box of the centres without the outermost hundredth on each side [m], two (3,) arrays."""
         low, high = np.percentile(self.scene.gaussians.means, [1, 99], axis=0)
         return low, high
+
+    @property
+    def frustum_length(self) -> float:
+        """Length at which cameras are drawn [m]."""
+        low, high = self.bounds
+        return float(np.clip(np.linalg.norm(high - low) / 40, 0.02, 0.5))
+
+    @property
+    def focus(self) -> np.ndarray:
+        """Point that the viewer begins by looking at [m], (3,)."""
+        return self.begin.c2w[:3, 3] + self.distance * self.begin.c2w[:3, 2]
 
 
 def open_exhibit(

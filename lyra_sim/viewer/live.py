@@ -103,7 +103,7 @@ class LiveView:
     def _begin(self) -> None:
         camera, begin = self.server.initial_camera, self.exhibit.begin
         camera.position, camera.up = begin.c2w[:3, 3], (0.0, 0.0, 1.0)
-        camera.look_at = begin.c2w[:3, 3] + self.exhibit.distance * begin.c2w[:3, 2]
+        camera.look_at = self.exhibit.focus
         camera.fov = begin.vertical_fov
 
     def _connected(self, client: Any) -> None:
@@ -184,7 +184,7 @@ class LiveView:
         begin = self.exhibit.begin
         with client.atomic():
             client.camera.position = begin.c2w[:3, 3]
-            client.camera.look_at = begin.c2w[:3, 3] + self.exhibit.distance * begin.c2w[:3, 2]
+            client.camera.look_at = self.exhibit.focus
             client.camera.up_direction = (0.0, 0.0, 1.0)
             client.camera.fov = begin.vertical_fov
 

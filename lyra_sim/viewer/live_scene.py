@@ -106,18 +106,14 @@ class LiveScene:
         self._drawn["grid"] = [node]
 
     def _cameras(self) -> None:
-        low, high = self._exhibit.bounds
-        size = float(np.clip(np.linalg.norm(high - low) / 40, 0.02, 0.5))
-        self._drawn["cameras"] = [
-            self._frustum(i, camera, size) for i, camera in enumerate(self._exhibit.cameras)
-        ]
+        self._drawn["cameras"] = [self._frustum(i, camera) for i, camera in enumerate(self._exhibit.cameras)]
 
-    def _frustum(self, index: int, camera: Frustum, size: float) -> Any:
+    def _frustum(self, index: int, camera: Frustum) -> Any:
         return self._scene.add_camera_frustum(
             f"/cameras/{index:03d}",
             fov=camera.vertical_fov,
             aspect=camera.width / camera.height,
-            scale=size,
+            scale=self._exhibit.frustum_length,
             # The first view is one of these cameras; lines of a width in metres would fill the picture.
             thickness=1.5,
             thickness_units="screen",

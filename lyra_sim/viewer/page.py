@@ -95,7 +95,7 @@ def _description(exhibit: Exhibit, meshes: list[dict[str, object]], notes: list[
         "high": high.tolist(),
         "begin": _camera(exhibit.begin) | {"distance": exhibit.distance},
         "cameras": [_camera(camera) for camera in exhibit.cameras],
-        "frustum_m": float(np.clip(np.linalg.norm(high - low) / 40, 0.02, 0.5)),
+        "frustum_m": exhibit.frustum_length,
         "meshes": meshes,
         "classes": [
             {"name": name, "colour": as_css(colour), "share": share.get(name, 0.0)}
