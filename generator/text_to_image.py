@@ -14,7 +14,7 @@ from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 from generator.placement import hush, place
 from generator.sizes import Size
 from generator.weights.folder import locate_model
-from generator.weights.registry import ENTRIES
+from generator.weights.registry import ENTRIES, NOT_KNOWN
 from generator.weights.store import Store
 from lyra_sim.errors import LyraSimError
 
@@ -131,7 +131,7 @@ def _run(
     source: dict[str, object] = {
         "text_to_image": name,
         "pipeline": type(pipeline).__name__,
-        "licence": entry.licence if entry else "not known",
+        "licence": entry.licence if entry else NOT_KNOWN,
         "asked": asked,
         "seed": seed,
         **used,

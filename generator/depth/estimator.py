@@ -11,7 +11,7 @@ import numpy as np
 from generator.sizes import Size
 from generator.weights import mini
 from generator.weights.checkpoint import licence_of, load_card
-from generator.weights.registry import find_entry
+from generator.weights.registry import NOT_KNOWN, find_entry
 from lyra_sim.errors import LyraSimError
 
 _BEYOND = 2.0
@@ -88,7 +88,7 @@ def load_estimator(name: str, size: Size) -> DepthEstimator:
 def licence_of_estimator(name: str) -> str:
     """Return the licence of an estimator's weights, for the provenance of a scene."""
     if name not in BACKENDS:
-        return "not known"
+        return NOT_KNOWN
     if name == "mini":
         return licence_of(load_card(mini.DEPTH))
     return find_entry("moge-depth" if name == "moge" else name).licence
