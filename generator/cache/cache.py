@@ -7,6 +7,7 @@ from torch import Tensor
 
 from generator.cache.align import Alignment, align_depth
 from generator.cache.picture import CacheConfig, CachedPicture, CacheViews, warp_picture
+from generator.cameras import Cameras
 
 
 class Cache3D:
@@ -44,6 +45,12 @@ class Cache3D:
             for w, k in zip(w2c.split(step), intrinsics.split(step), strict=True)
         ]
         return _join([_join(layers, dim=1) for layers in frames], dim=0)
+
+    def show(self, cameras: Cameras) -> CacheViews:
+        """Show every picture, newest first, from `cameras`; see `render`."""
+        return self.render(
+            torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float()
+        )
 
     def update(
         self,

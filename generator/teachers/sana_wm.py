@@ -97,9 +97,7 @@ class SanaWMTeacher(PictureTeacher):
             latents = self._sample(picture, path, seed + 1000 * index) if kept is None else kept["latents"]
             if kept is None:
                 job.save(path.name, {"latents": latents})
-            views = cache.render(
-                torch.from_numpy(path.cameras.w2c).float(), torch.from_numpy(path.cameras.intrinsics).float()
-            )
+            views = cache.show(path.cameras)
             rgb, depth = self._decode(torch.from_numpy(latents)), views.depth[:, 0].numpy().astype(np.float32)
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
             clips.append(Clip(path.name, path.cameras, rgb, depth))

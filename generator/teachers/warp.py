@@ -86,7 +86,7 @@ def open_cache(picture: Picture, *, whole: bool = False) -> Cache3D:
 def warp_clip(picture: Picture, cache: Cache3D, path: PlannedPath) -> tuple[Clip, float]:
     """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
     cameras = path.cameras
-    views = cache.render(torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float())
+    views = cache.show(cameras)
     depth, mask = views.depth[:, 0], views.mask[:, 0]
     dense = fill_holes(depth, mask.float())
     pixels = fill_colours((views.pixels[:, 0] + 1) / 2, dense, mask)

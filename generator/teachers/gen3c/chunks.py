@@ -88,8 +88,7 @@ def imagine_chunks(
     slices = chunk_slices(len(cameras), chunk)
     for number, part in enumerate(slices):
         here = cameras.select(part)
-        w2c = torch.from_numpy(here.w2c).float()
-        views = cache.render(w2c, torch.from_numpy(here.intrinsics).float())
+        views = cache.show(here)
         latents = complete(number, picture, views)
         rgb = decode(latents)
         yield Chunk(here, views, latents, rgb)
