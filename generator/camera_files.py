@@ -19,6 +19,7 @@ _FLIP_Y_Z = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns OpenGL camera axes (y up, z backward) into OpenCV's (y down, z forward), and back."""
 _PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+_RADIAL_TANGENTIAL = ("k1", "k2", "p1", "p2")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class PosedFrames:
     """Depth maps, relative to the file; empty, or one per camera."""
     splits: tuple[str, ...] = ()
     """Part of the data that a frame belongs to (`input`, `held_out`); empty, or one per camera."""
+    distortion: tuple[float, ...] = ()
+    """k1, k2, p1, p2 of the pictures' lens (OpenCV); empty for pinhole pictures."""
 
 
 def write_transforms(path: Path, frames: PosedFrames, *, extra: dict[str, Any] | None = None) -> None:
@@ -46,12 +49,7 @@ def write_transforms(path: Path, frames: PosedFrames, *, extra: dict[str, Any] |
 
 def transforms_dict(frames: PosedFrames, *, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what `transforms.json` holds: nerfstudio's names, camera-to-world matrices in OpenGL axes."""
-    cameras = frames.cameras
-    entries: list[dict[str, Any]] = [
-        dict(zip(("fl_x", "fl_y", "cx", "cy"), values, strict=True)) for values in cameras.intrinsics.tolist()
-    ]
-    for entry, matrix in zip(entries, cameras.c2w @ _FLIP_Y_Z, strict=True):
-        entry["transform_matrix"] = matrix.tolist()
+    cameras, entries = frames.cameras, camera_entries(frames.cameras)
     listed = {
         "file_path": frames.file_paths,
         "depth_file_path": frames.depth_file_paths,
@@ -64,14 +62,28 @@ def transforms_dict(frames: PosedFrames, *, extra: dict[str, Any] | None = None)
     return {**head, **(extra or {}), "frames": entries}
 
 
-def read_transforms(path: Path) -> PosedFrames:
+def camera_entries(cameras: Cameras) -> list[dict[str, Any]]:
+    """Return what `transforms.json` says about each camera: its lens, and its pose in OpenGL axes."""
+    entries: list[dict[str, Any]] = [
+        dict(zip(("fl_x", "fl_y", "cx", "cy"), values, strict=True)) for values in cameras.intrinsics.tolist()
+    ]
+    for entry, matrix in zip(entries, cameras.c2w @ _FLIP_Y_Z, strict=True):
+        entry["transform_matrix"] = matrix.tolist()
+    return entries
+
+
+def read_transforms(path: Path, *, bent: bool = False) -> PosedFrames:
     """Read the cameras of a `transforms.json` in the order of its frames.
 
     Intrinsics may stand at the top or in every frame, and `camera_angle_x` may stand for the focal length.
 
+    Args:
+        path: The file.
+        bent: Whether a lens with k1, k2, p1, p2, the same for all frames, is taken too.
+
     Raises:
         LyraSimError: The file is missing or not as nerfstudio writes it, a pose is not rigid, pictures differ in
-            size, or the lens is not a pinhole.
+            size, or the lens is not a pinhole (or such a lens).
     """
     try:
         document = json.loads(path.read_text())
@@ -84,13 +96,22 @@ def read_transforms(path: Path) -> PosedFrames:
     sizes = {(_number(path, e, "h"), _number(path, e, "w")) for e in entries}
     if len(sizes) != 1:
         raise LyraSimError(f"{path}: pictures differ in size; resize them to one size first")
-    _require_pinhole(path, entries)
+    _require_pinhole(path, entries, besides=_RADIAL_TANGENTIAL if bent else ())
     height, width = (int(side) for side in sizes.pop())
     intrinsics = np.array([_intrinsics(path, e, height, width) for e in entries])
     c2w = np.stack([_pose(path, e.get("transform_matrix"), f"frame {i}") for i, e in enumerate(entries)])
-    names = ("file_path", "depth_file_path", "split")
-    listed = (tuple(str(e[n]) for e in entries) if all(n in e for e in entries) else () for n in names)
-    return PosedFrames(Cameras(c2w @ _FLIP_Y_Z, intrinsics, height, width), *listed)
+    pictures, depths, splits = (
+        tuple(str(e[n]) for e in entries) if all(n in e for e in entries) else ()
+        for n in ("file_path", "depth_file_path", "split")
+    )
+    lenses = {tuple(float(e.get(k) or 0.0) for k in _RADIAL_TANGENTIAL) for e in entries}
+    if len(lenses) != 1:
+        raise LyraSimError(
+            f"{path}: frames have different lenses; undistort the pictures to a pinhole camera"
+        )
+    lens = lenses.pop()
+    cameras = Cameras(c2w @ _FLIP_Y_Z, intrinsics, height, width)
+    return PosedFrames(cameras, pictures, depths, splits, lens if any(lens) else ())
 
 
 def read_tum(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -158,10 +179,10 @@ def _pose(path: Path, matrix: object, where: str) -> np.ndarray:
     return np.vstack([pose[:3], [0.0, 0.0, 0.0, 1.0]])
 
 
-def _require_pinhole(path: Path, entries: list[dict[str, Any]]) -> None:
+def _require_pinhole(path: Path, entries: list[dict[str, Any]], *, besides: tuple[str, ...]) -> None:
     for entry in entries:
         model = entry.get("camera_model", "OPENCV")
-        bent = [k for k in _DISTORTION if entry.get(k)]
+        bent = [k for k in _DISTORTION if entry.get(k) and k not in besides]
         if model not in _PINHOLE_MODELS or bent:
             lens = f"distortion {', '.join(bent)}" if bent else f"camera model {model}"
             raise LyraSimError(f"{path}: {lens} is not supported; undistort the pictures to a pinhole camera")

@@ -262,3 +262,18 @@ def test_bad_input_is_one_line(tmp_path, capsys, cameras, photographs):
     (tmp_path / "other" / "house" / "images_4" / "frame_00001.png").unlink()
     with pytest.raises(LyraSimError, match="is missing"):
         read_dl3dv(tmp_path / "other" / "house")
+
+
+def test_a_bent_lens_of_dl3dv_is_read_and_damage_is_named(tmp_path, cameras, photographs):
+    """k1 to p2 reach the pictures' undistortion; a transforms.json without poses or with a fisheye is one error."""
+    as_dl3dv(tmp_path, cameras, photographs)
+    path = tmp_path / "house" / "transforms.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"k1": -0.05, "k2": 0.01, "p2": 0.002}))
+    np.testing.assert_array_equal(read_dl3dv(tmp_path / "house").distortion, [-0.05, 0.01, 0.0, 0.002])
+    path.write_text(json.dumps(document | {"camera_model": "OPENCV_FISHEYE"}))
+    with pytest.raises(LyraSimError, match="OPENCV_FISHEYE is not supported"):
+        read_dl3dv(tmp_path / "house")
+    path.write_text(json.dumps(document | {"frames": [{"file_path": "images/a.png"}]}))
+    with pytest.raises(LyraSimError, match="transform_matrix of frame 0"):
+        read_dl3dv(tmp_path / "house")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from training.evaluation.pictures import read_picture, undistort
 
 TANKS_FOCAL = 0.7
 """Focal length of Tanks and Temples' cameras over the picture's width, as its authors' own tools assume."""
-_OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -101,15 +99,13 @@ def read_dl3dv(path: Path) -> Shots:
 
     Its lens model (k1, k2, p1, p2) is undone in the pictures, not in the cameras.
     """
-    document = json.loads(_text(path / "transforms.json"))
-    distortion = np.array([float(document.get(key, 0.0)) for key in ("k1", "k2", "p1", "p2")])
-    height, width = int(document["h"]), int(document["w"])
-    intrinsics = np.array([float(document[key]) for key in ("fl_x", "fl_y", "cx", "cy")])
-    frames = sorted(document["frames"], key=lambda frame: frame["file_path"])
-    pictures = tuple(_reduced(path, frame["file_path"]) for frame in frames)
-    c2w = np.array([frame["transform_matrix"] for frame in frames], np.float64) @ _OPENGL_TO_OPENCV
-    cameras = Cameras(c2w, np.tile(intrinsics, (len(frames), 1)), height, width)
-    return Shots(path.name, cameras, pictures, distortion if distortion.any() else None)
+    frames = read_transforms(path / "transforms.json", bent=True)
+    if not frames.file_paths:
+        raise LyraSimError(f"{path}: the frames of its transforms.json name no pictures (file_path)")
+    order = np.argsort(frames.file_paths)
+    pictures = tuple(_reduced(path, frames.file_paths[i]) for i in order)
+    distortion = np.array(frames.distortion) if frames.distortion else None
+    return Shots(path.name, frames.cameras.select(order), pictures, distortion)
 
 
 def read_tanks(path: Path) -> Shots:
