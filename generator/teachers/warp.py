@@ -9,7 +9,6 @@ import torch
 
 from generator.cache import Cache3D, CacheConfig, fill_holes
 from generator.cache.fill import fill_colours
-from generator.cameras import Cameras
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import CameraPath, PlannedPath
@@ -85,8 +84,7 @@ def open_cache(picture: Picture, *, whole: bool = False) -> Cache3D:
 
 def warp_clip(picture: Picture, cache: Cache3D, path: PlannedPath) -> tuple[Clip, float]:
     """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
-    cameras = path.cameras
-    views = cache.show(cameras)
+    views = cache.show(path.cameras)
     depth, mask = views.depth[:, 0], views.mask[:, 0]
     dense = fill_holes(depth, mask.float())
     pixels = fill_colours((views.pixels[:, 0] + 1) / 2, dense, mask)
@@ -95,8 +93,4 @@ def warp_clip(picture: Picture, cache: Cache3D, path: PlannedPath) -> tuple[Clip
     rgb[0], shown = picture.rgb, depth.numpy().astype(np.float32)
     shown[0] = picture.require_depth()
     least = float(mask[1:].float().mean(dim=(1, 2)).min()) if len(mask) > 1 else 1.0
-    return Clip(path.name, _copied(cameras), rgb, shown), least
-
-
-def _copied(cameras: Cameras) -> Cameras:
-    return Cameras(cameras.c2w.copy(), cameras.intrinsics.copy(), cameras.height, cameras.width)
+    return Clip(path.name, path.cameras, rgb, shown), least
