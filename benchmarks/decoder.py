@@ -14,7 +14,6 @@ of a 1024-cubed matrix product measured in the same run.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from benchmarks.report import report
 from generator.clock import StageClock
 from generator.decode_cost import encoder_cost
 from generator.decoder import DecoderConfig, DecoderInputs, LyraDecoder
@@ -339,9 +339,7 @@ def main() -> None:
     for part in args.parts.split(","):
         lines += tables[part]()
     text = "\n".join(lines)
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

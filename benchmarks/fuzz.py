@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import trimesh
 
+from benchmarks.report import report
 from lyra_sim.convert import load_scene
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files import write_gaussians
@@ -169,9 +170,7 @@ def main() -> None:
             *rows,
         ]
     )
-    sys.stdout.write(text + "\n")
-    if args.out:
-        args.out.write_text(text + "\n")
+    report(text + "\n", args.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import report
+
 
 def processor_seconds() -> float:
     """Return the processor time of all children so far, which a busy machine changes little."""
@@ -102,9 +104,7 @@ def main() -> None:
     text += f"Processor time of {'the run' if args.once else 'both runs'}: {processor_seconds():.0f} s.\n"
     if not args.once:
         text += f"First run (kernels compiled where no cache existed): {first[0]:.1f} s.\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
+from benchmarks.report import report
 from lyra_sim.lab.cfgs import LabScene, SceneCfgs
 
 MOCKED = frozenset(
@@ -130,9 +131,7 @@ def main() -> None:
         lines += [f"- built and validated: `{line}`" for line in build(source)]
         lines += [f"- mypy: {check_types(source, Path(name))}"]
     text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import report
 from lyra_sim.batch.driver import State, recover
 from lyra_sim.batch.expand import Plan
 from lyra_sim.batch.folder import MANIFEST, PAGE, REPORT, TABLE, BatchFolder
@@ -111,9 +111,7 @@ def main() -> None:
         many = f"{value * 1e5 / 1e6:.0f} MB" if "bytes" in what else f"{value * 1e5 / 1000:.1f} s"
         lines.append(f"| {what} | {value:.2f} | {many} |")
     text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

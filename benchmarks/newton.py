@@ -13,12 +13,12 @@ import argparse
 import json
 import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.report import report
 from generator.render import render_views
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.usd.reader import read_usd
@@ -197,9 +197,7 @@ def main() -> None:
         *rows,
     ]
     text = "\n".join(table) + "\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

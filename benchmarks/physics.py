@@ -13,13 +13,13 @@ import argparse
 import json
 import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics
 
+from benchmarks.report import report
 from lyra_sim.collider.report import RayCaster
 from lyra_sim.errors import LyraSimError
 from lyra_sim.usd.reader import read_usd_contents
@@ -178,9 +178,7 @@ def main() -> None:
         *rows,
     ]
     text = "\n".join(table) + "\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+from benchmarks.report import report
 from generator import metrics
 from generator.cameras import Cameras
 from generator.generate import decode, imagine
@@ -221,9 +221,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows, shown = measure(args.teachers, Path(folder))
     text = table(rows)
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
     if args.picture:
         sheet(shown).save(args.picture)
 

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.report import report
+
 TASK = """
 import json, os, sys, time
 import numpy as np
@@ -222,9 +224,7 @@ def main() -> None:
         *rows,
     ]
     text = "\n".join(table) + "\n"
-    sys.stdout.write(text)
-    if args.out:
-        args.out.write_text(text)
+    report(text, args.out)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.render import processor
+from benchmarks.report import report
 from generator.metrics import psnr, ssim
 from generator.render import render_views
 from lyra_sim.frusta import Frustum
@@ -272,9 +273,7 @@ def main() -> int:
         f"{os.cpu_count()} cores. It fails below {LEAST_PSNR:.0f} dB or SSIM {LEAST_SSIM}."
     )
     text = "\n".join([head, "", *(f"- {row}" for row in rows), "", verdict]) + "\n"
-    sys.stdout.write(text)
-    if options.out:
-        options.out.write_text(text)
+    report(text, options.out)
     return 1 if failures else 0
 
 
