@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from generator.cameras import Cameras
+from generator.camera_files import camera_entries
 from generator.frusta import draw_frusta
 from generator.preview import depth_picture
 from generator.teachers.teacher import Clip, TeacherVideo
 from lyra_sim.files.ply import write_ply
 from lyra_sim.gaussians import Gaussians
-
-_OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -67,22 +65,11 @@ def _draw_depth(clip: Clip) -> Image.Image:
 
 def _write_clip(folder: Path, clip: Clip, split: str) -> list[dict[str, Any]]:
     frames = []
-    for index, (rgb, depth) in enumerate(zip(clip.rgb, clip.depth, strict=True)):
+    cameras = camera_entries(clip.cameras)
+    for index, (rgb, depth, camera) in enumerate(zip(clip.rgb, clip.depth, cameras, strict=True)):
         stem = f"{clip.name}_{index:03d}"
         Image.fromarray(rgb).save(folder / "images" / f"{stem}.png")
         np.save(folder / "depth" / f"{stem}.npy", depth.astype(np.float32))
-        frames.append(_frame(clip.cameras, index, stem) | {"split": split})
+        files = {"file_path": f"images/{stem}.png", "depth_file_path": f"depth/{stem}.npy"}
+        frames.append({**files, **camera, "split": split})
     return frames
-
-
-def _frame(cameras: Cameras, index: int, stem: str) -> dict[str, Any]:
-    fx, fy, cx, cy = (float(v) for v in cameras.intrinsics[index])
-    return {
-        "file_path": f"images/{stem}.png",
-        "depth_file_path": f"depth/{stem}.npy",
-        "fl_x": fx,
-        "fl_y": fy,
-        "cx": cx,
-        "cy": cy,
-        "transform_matrix": (cameras.c2w[index] @ _OPENCV_TO_OPENGL).tolist(),
-    }
