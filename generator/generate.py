@@ -8,6 +8,7 @@ from typing import Any
 
 from generator.assemble import assemble
 from generator.inputs import conditioning_depth
+from generator.networks import Networks
 from generator.outputs import describe, write
 from generator.pipeline import LyraPipeline
 from generator.request import Request, Run
@@ -26,22 +27,22 @@ LEAST_SEEN = 0.35
 """Share of a frame that a picture should show; less is said to the user."""
 
 
-def generate(request: Request, progress: Progress, *, pipeline: LyraPipeline | None = None) -> dict[str, Any]:
+def generate(request: Request, progress: Progress, *, networks: Networks | None = None) -> dict[str, Any]:
     """Generate a scene, write the files of the request and return the fields of the result message.
 
     Args:
         request: What to generate and where.
         progress: Told about every stage.
-        pipeline: The networks of the size, already loaded, for callers that make many scenes.
+        networks: What is loaded already; callers that make many scenes hand on the same one.
 
     Raises:
         LyraSimError: The prompt, a file, a path, the weights or the size cannot be used; nothing is left behind.
     """
-    run = Run(request, progress)
+    run = Run(request, progress, networks or Networks())
     size = resolve(request.size)
     start = begin(run, size)
     with run.clock.stage("load"):
-        pipeline = pipeline or LyraPipeline.for_size(size)
+        pipeline = run.networks.once(LyraPipeline.for_size, size)
     video = imagine(run, size, start)
     gaussians = decode(run, pipeline, video)
     # Thresholds of cleaning and fusing are lengths; in the decoder's unit they fit a toy and a hall alike.
@@ -56,7 +57,9 @@ def imagine(run: Run, size: Size, start: Start) -> TeacherVideo:
     request = run.request
     paths = camera_paths(request, start)
     with run.clock.stage("teacher"):
-        teacher = load_teacher(start.entry, size, trajectories=paths, movement=request.movement)
+        teacher = load_teacher(
+            start.entry, size, trajectories=paths, movement=request.movement, networks=run.networks
+        )
         report = partial(run.progress.update, "teacher")
         video = teacher.imagine(start.conditioning, seed=request.seed, progress=report)
     warn_of_unseen(run, video)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from generator.clock import StageClock
+from generator.networks import Networks
 from generator.trajectories import SDG_TRAJECTORIES
 from lyra_sim.progress import Progress
 from lyra_sim.usd.writer import Target
@@ -76,5 +77,6 @@ class Run:
 
     request: Request
     progress: Progress
+    networks: Networks = field(default_factory=Networks)
     clock: StageClock = field(default_factory=StageClock)
     report: dict[str, Any] = field(default_factory=dict)

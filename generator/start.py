@@ -135,7 +135,7 @@ def _picture_of_sentence(run: Run, size: Size) -> Picture:
     request = run.request
     _require_prompt(request)
     run.progress.update("picture", 0.0, f"imagining a picture ({size.text_to_image})")
-    made = imagine_picture(request.prompt, size=size, seed=request.seed)
+    made = imagine_picture(request.prompt, size=size, seed=request.seed, networks=run.networks)
     source = {**made.source, "intrinsics_from": "assumed"}
     lens = usual_lens(size.height, size.width)
     picture = Picture(made.rgb, None, lens, source, metric=False, prompt=request.prompt)
@@ -145,7 +145,8 @@ def _picture_of_sentence(run: Run, size: Size) -> Picture:
 def _with_estimated_depth(run: Run, size: Size, picture: Picture) -> Picture:
     name = run.request.estimator or size.depth
     run.progress.update("picture", 0.3, f"estimating depth ({name})")
-    return estimate_depth(picture, load_estimator(name, size), note=lambda sentence: tell(run, sentence))
+    estimator = run.networks.once(load_estimator, name, size)
+    return estimate_depth(picture, estimator, note=lambda sentence: tell(run, sentence))
 
 
 def _require_prompt(request: Request) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
+from generator.networks import Networks
 from generator.placement import hush, place
 from generator.sizes import Size
 from generator.weights.folder import locate_model
@@ -50,9 +51,15 @@ class ImaginedPicture:
 
 
 def imagine_picture(
-    prompt: str, *, size: Size, seed: int, model: str | None = None, settings: ImageSettings | None = None
+    prompt: str,
+    *,
+    size: Size,
+    seed: int,
+    model: str | None = None,
+    settings: ImageSettings | None = None,
+    networks: Networks | None = None,
 ) -> ImaginedPicture:
-    """Make the conditioning picture of a sentence; the model's memory is free again afterwards.
+    """Make the conditioning picture of a sentence; unless kept, the model's memory is free again afterwards.
 
     Args:
         prompt: The user's sentence.
@@ -60,6 +67,7 @@ def imagine_picture(
         seed: Draws the initial noise.
         model: Another model than the size's: a folder, an entry of the registry or a name on the hub.
         settings: How the sentence is put to the model.
+        networks: Keeps the model, where more pictures follow.
 
     Raises:
         LyraSimError: There is no model, it cannot be loaded, or its own safety checker refuses the picture.
@@ -67,7 +75,7 @@ def imagine_picture(
     name = model or size.text_to_image
     if name is None:
         raise LyraSimError(f"--size {size.name} has no text-to-image model; give a picture instead")
-    pipeline = load_text_to_image(name, size)
+    pipeline = (networks or Networks()).once(load_text_to_image, name, size)
     try:
         return _run(pipeline, name, prompt, size=size, seed=seed, settings=settings or ImageSettings())
     finally:

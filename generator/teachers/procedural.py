@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from generator.cameras import Cameras
+from generator.networks import Networks
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.paths import clear_path, held_out_poses
@@ -47,7 +48,12 @@ class ProceduralTeacher:
 
     @classmethod
     def for_size(
-        cls, size: Size, *, trajectories: tuple[Trajectory, ...], movement: float = 1.0
+        cls,
+        size: Size,
+        *,
+        trajectories: tuple[Trajectory, ...],
+        movement: float = 1.0,
+        networks: Networks | None = None,
     ) -> ProceduralTeacher:
         """Return the teacher at the resolution of a size, with held-out cameras where the paths leave room."""
         # Held-out cameras lie between the paths; one or two paths leave too little room between them.

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from generator.networks import Networks
 from generator.sizes import Size
 from generator.teachers.picture_paths import CameraPath
 from generator.teachers.teacher import Teacher
@@ -32,13 +33,16 @@ class TeacherEntry:
 class TeacherClass(Protocol):
     """What the registry asks of a teacher's class."""
 
-    def for_size(self, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float) -> Teacher:
+    def for_size(
+        self, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float, networks: Networks
+    ) -> Teacher:
         """Return the teacher at the resolution, frame count and weights of a size.
 
         Args:
             size: Size of the chain.
             trajectories: Camera paths, one clip each, in the decoder's order.
             movement: Factor on every path's movement distance.
+            networks: Loads its weights.
 
         Raises:
             LyraSimError: Its weights are missing or damaged.
@@ -103,9 +107,14 @@ def teacher_entry(name: str, size: str) -> TeacherEntry:
 
 
 def load_teacher(
-    entry: TeacherEntry, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+    entry: TeacherEntry,
+    size: Size,
+    *,
+    trajectories: tuple[CameraPath, ...],
+    movement: float = 1.0,
+    networks: Networks | None = None,
 ) -> Teacher:
     """Import the class of a teacher and make one for a size; raises LyraSimError as `for_size` does."""
     module, _, name = entry.place.partition(":")
     made: TeacherClass = getattr(importlib.import_module(module), name)
-    return made.for_size(size, trajectories=trajectories, movement=movement)
+    return made.for_size(size, trajectories=trajectories, movement=movement, networks=networks or Networks())

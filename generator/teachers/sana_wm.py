@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generator.networks import Networks
 from generator.placement import hush, place
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
@@ -51,11 +52,16 @@ class SanaWMTeacher(PictureTeacher):
 
     @classmethod
     def for_size(
-        cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+        cls,
+        size: Size,
+        *,
+        trajectories: tuple[CameraPath, ...],
+        movement: float = 1.0,
+        networks: Networks | None = None,
     ) -> SanaWMTeacher:
         """Load the networks onto the device of a size; raises LyraSimError when weights or packages are missing."""
         store = Store()
-        pipeline = load_sana_wm(locate_model(NAME, store), size)
+        pipeline = (networks or Networks()).once(load_sana_wm, locate_model(NAME, store), size)
         return cls(
             pipeline=pipeline,
             weights=load_card(store.folder / f"{NAME}.json")["sha256"],

@@ -9,6 +9,7 @@ import torch
 
 from generator.cache import Cache3D, CacheConfig, fill_holes
 from generator.cache.fill import fill_colours
+from generator.networks import Networks
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import CameraPath, PlannedPath
@@ -24,7 +25,12 @@ class WarpTeacher(PictureTeacher):
 
     @classmethod
     def for_size(
-        cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+        cls,
+        size: Size,
+        *,
+        trajectories: tuple[CameraPath, ...],
+        movement: float = 1.0,
+        networks: Networks | None = None,
     ) -> WarpTeacher:
         """Return the teacher at the resolution of a size."""
         return cls(

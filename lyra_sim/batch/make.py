@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lyra_sim.batch.work import PREVIEW, SCENE, Task
 from lyra_sim.progress import Progress
+
+if TYPE_CHECKING:
+    from generator.networks import Networks
 
 
 def generate_scene(task: Task, seed: int, folder: Path) -> Mapping[str, Any]:
@@ -32,16 +35,16 @@ def generate_scene(task: Task, seed: int, folder: Path) -> Mapping[str, Any]:
         **{name: make[name] for name in ("collider", "labels", "proxy", "preview")},
         trajectories=tuple(make["trajectories"]),
     )
-    result = generate(request, Progress("none", STAGE_WEIGHTS), pipeline=_pipeline(make["size"]))
+    result = generate(request, Progress("none", STAGE_WEIGHTS), networks=_networks())
     if make["preview"]:
         (folder / SCENE).with_suffix(".png").rename(folder / PREVIEW)
     report = result["report"]
     return {"report": report, "peak_mib": max(stage["peak_mib"] for stage in report["stages"].values())}
 
 
-@lru_cache(maxsize=1)
-def _pipeline(size: str) -> Any:
-    from generator.pipeline import LyraPipeline
-    from generator.sizes import resolve
+@cache
+def _networks() -> Networks:
+    """Return the networks of this worker process."""
+    from generator.networks import Networks
 
-    return LyraPipeline.for_size(resolve(size))
+    return Networks(keep=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from generator.cache import CacheViews
 from generator.depth import DepthEstimator, load_estimator
+from generator.networks import Networks
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
@@ -62,11 +63,16 @@ class Gen3CTeacher(PictureTeacher):
 
     @classmethod
     def for_size(
-        cls, size: Size, *, trajectories: tuple[CameraPath, ...], movement: float = 1.0
+        cls,
+        size: Size,
+        *,
+        trajectories: tuple[CameraPath, ...],
+        movement: float = 1.0,
+        networks: Networks | None = None,
     ) -> Gen3CTeacher:
         """Load the networks of a size; raises LyraSimError when weights are missing or damaged."""
-        checker, safety = load_safety_checker(size.safety) if size.safety else (None, "")
-        pipeline, cards = load_pipeline(size, safety_checker=checker)
+        networks = networks or Networks()
+        pipeline, cards, safety = networks.once(load_checked_pipeline, size)
         sampling = cards["denoiser"].get("sampling", {})
         return cls(
             pipeline=pipeline,
@@ -81,7 +87,7 @@ class Gen3CTeacher(PictureTeacher):
             guidance=sampling.get("guidance", GUIDANCE),
             composited=sampling.get("composited", False),
             name=size.picture_teacher,
-            estimator=partial(load_estimator, size.depth, size),
+            estimator=partial(networks.once, load_estimator, size.depth, size),
             safety=safety,
         )
 
@@ -250,6 +256,12 @@ class Gen3CTeacher(PictureTeacher):
     def _arrays(self, picture: Picture, paths: tuple[PlannedPath, ...]) -> dict[str, np.ndarray]:
         arrays = {"rgb": picture.rgb, "depth": picture.require_depth(), "intrinsics": picture.intrinsics}
         return arrays | {f"c2w_{path.name}": path.cameras.c2w for path in paths}
+
+
+def load_checked_pipeline(size: Size) -> tuple[Gen3CPipeline, Cards, str]:
+    """Load a size's networks with its safety checker; returns their cards and a sentence about the checker too."""
+    checker, safety = load_safety_checker(size.safety) if size.safety else (None, "")
+    return (*load_pipeline(size, safety_checker=checker), safety)
 
 
 def _clip_name(path: str, number: int) -> str:
