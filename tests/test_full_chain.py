@@ -13,15 +13,21 @@ from full_size_files import fill_store
 from PIL import Image
 
 import generator.generate as chain
-from generator import sizes
+from generator import sizes, text_to_image
+from generator.depth import depth_anything
+from generator.networks import Networks
 from generator.pictures.lens import usual_lens
+from generator.request import Request
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.gen3c import teacher as gen3c
 from generator.text_to_image import ImageSettings
 from generator.trajectories import SDG_TRAJECTORIES
+from generator.weights import checkpoint
 from lyra_sim.cli import main
+from lyra_sim.commands.gen import STAGE_WEIGHTS
 from lyra_sim.errors import LyraSimError
+from lyra_sim.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:the published weights were trained at")
 
@@ -72,6 +78,42 @@ def test_a_sentence_goes_through_every_published_network(tmp_path: Path) -> None
     licences = {name: c["licence"] for name, c in inputs["checkpoints"].items()}
     assert licences["decoder"] == "NVIDIA Open Model License"
     assert report["gaussians"]["kept"] > 0
+
+
+def test_a_worker_keeps_every_published_network(
+    size: Size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sentence of a worker opens no file of weights, and its scene is that of a process of its own."""
+    opened: list[str] = []
+
+    def count(module: object, name: str) -> None:
+        load = getattr(module, name)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            opened.append(name)
+            return load(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(checkpoint, "load")
+    count(text_to_image, "load_text_to_image")
+    count(depth_anything, "load_network")
+    kept = Networks(keep=True)
+
+    def scene(name: str, seed: int, networks: Networks) -> bytes:
+        out = tmp_path / f"{name}.usdz"
+        chosen = {"trajectories": ("left",), "collider": "none", "preview": False}
+        request = Request("a hall with shelves", out, seed=seed, size="full", **chosen)
+        chain.generate(request, Progress("none", STAGE_WEIGHTS), networks=networks)
+        return out.read_bytes()
+
+    scene("first", 1, kept)
+    assert sorted(opened) == ["load"] * 5 + ["load_network", "load_text_to_image"]
+    second = scene("second", 2, kept)
+    assert len(opened) == 7
+    monkeypatch.setenv("LYRA_SIM_TRAJECTORIES", str(tmp_path / "other jobs"))
+    assert scene("alone", 2, Networks()) == second
+    assert len(opened) == 14
 
 
 def test_an_interrupted_run_samples_only_what_is_missing(
