@@ -25,9 +25,9 @@ from generator.text_to_image import ImageSettings
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights import checkpoint
 from lyra_sim.cli import main
-from lyra_sim.commands.gen import STAGE_WEIGHTS
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
+from lyra_sim.stages import STAGE_WEIGHTS
 
 pytestmark = pytest.mark.filterwarnings("ignore:the published weights were trained at")
 

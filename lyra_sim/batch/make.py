@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lyra_sim.batch.work import PREVIEW, SCENE, Task
 from lyra_sim.progress import Progress
+from lyra_sim.stages import STAGE_WEIGHTS
 
 if TYPE_CHECKING:
     from generator.networks import Networks
@@ -22,7 +23,6 @@ def generate_scene(task: Task, seed: int, folder: Path) -> Mapping[str, Any]:
     """
     from generator.generate import generate
     from generator.request import Request
-    from lyra_sim.commands.gen import STAGE_WEIGHTS
 
     make, scene = task.recipe["make"], task.scene
     request = Request(

@@ -21,21 +21,7 @@ from lyra_sim.commands.options import (
 from lyra_sim.commands.picture_options import add_picture_options, check_picture, remote_picture_fields
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
-
-STAGE_WEIGHTS = {
-    "load": 6.0,
-    "world": 2.0,
-    "picture": 4.0,
-    "teacher": 20.0,
-    "tokenizer": 8.0,
-    "cache": 3.0,
-    "decoder": 8.0,
-    "scene": 4.0,
-    "collider": 10.0,
-    "usd": 1.0,
-    "preview": 3.0,
-}
-"""Stages in order, with the seconds each takes of a mini scene on two cores (for the estimate of time left)."""
+from lyra_sim.stages import STAGE_WEIGHTS
 
 EPILOG = """\
 examples:
