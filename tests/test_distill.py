@@ -226,3 +226,22 @@ def test_a_dynamic_decoder_trains_on_one_target_time(scenes: Path, tmp_path: Pat
         decoder.patch_time_embed_tgt.proj.weight.normal_()
         early, late = (run_decoder(decoder, config, replace(batch, target_time=time)) for time in (0.0, 8.0))
     assert not torch.allclose(early, late)
+
+
+def test_cache_errors_touch_the_cache_alone(scenes: Path) -> None:
+    """Show that a stage with cache errors changes depth and mask of the cache by some per cent, and nothing else."""
+    np.save(scenes / "00000" / "conditioning_depth.npy", np.full((HEIGHT, WIDTH), 3.0, np.float32))
+    scene = SceneArrays.of(scenes / "00000")
+    exact = draw_static(scene, replace(STAGE, views=(2, 2)), np.random.default_rng(5))
+    wrong = draw_static(scene, replace(STAGE, views=(2, 2), cache_errors=True), np.random.default_rng(5))
+    assert torch.equal(exact.latents, wrong.latents)
+    assert torch.equal(exact.depth, wrong.depth)
+    error = (wrong.cache_depth / 3.0).log().abs()
+    assert 0.001 < error.mean() < 0.2
+
+
+def test_cache_errors_need_the_conditioning_depth(scenes: Path) -> None:
+    """Show that scenes without that depth are refused with the command that keeps it."""
+    scene = SceneArrays.of(scenes / "00000")
+    with pytest.raises(LyraSimError, match=r"training\.scenes"):
+        draw_static(scene, replace(STAGE, cache_errors=True), np.random.default_rng(5))

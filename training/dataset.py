@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from lyra_sim.errors import LyraSimError
+from training.cache_errors import disturbed_cache
 from training.stage import Stage
 
 
@@ -86,12 +87,34 @@ class SceneArrays:
     """Poses, OpenCV axes, (V, T, 4, 4)."""
     intrinsics: np.ndarray
     """fx, fy, cx, cy [px], (V, T, 4)."""
+    conditioning_depth: np.ndarray | None = None
+    """z-depth [m] of the conditioning frame, (H, W), where it is kept; `Stage.cache_errors` disturbs it."""
 
     @classmethod
     def of(cls, folder: Path) -> SceneArrays:
         """Map the arrays of a prepared scene folder."""
         names = ("rgb", "depth", "latents", "cache_depth", "cache_mask", "c2w", "intrinsics")
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+        path = folder / "conditioning_depth.npy"
+        depth = np.load(path, mmap_mode="r") if path.exists() else None
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        return cls(**arrays, conditioning_depth=depth)
+
+    def with_cache_errors(self, views: np.ndarray, rng: np.random.Generator) -> SceneArrays:
+        """Return the scene with the cache that a wrong depth gives, in some views.
+
+        Raises:
+            LyraSimError: The scene was prepared without the depth of its conditioning frame.
+        """
+        if self.conditioning_depth is None:
+            raise LyraSimError(
+                "cache_errors: the scene holds no conditioning_depth.npy; make it with training.scenes"
+            )
+        cell = self.rgb.shape[-2] // self.cache_depth.shape[-1]
+        poses, lenses = self.c2w[views], self.intrinsics[views]
+        depth, mask = disturbed_cache(np.array(self.conditioning_depth), poses, lenses, rng, cell=cell)
+        cache_depth, cache_mask = np.array(self.cache_depth), np.array(self.cache_mask)
+        cache_depth[views], cache_mask[views] = depth, mask
+        return replace(self, cache_depth=cache_depth, cache_mask=cache_mask)
 
 
 class SceneDataset:
@@ -142,6 +165,8 @@ def draw_static(scene: SceneArrays, stage: Stage, rng: np.random.Generator) -> B
     else:
         wanted = [(int(rng.integers(views)), int(rng.integers(frames))) for _ in range(targets)]
     error = float(np.exp(stage.cache_noise * rng.standard_normal()))
+    if stage.cache_errors:
+        scene = scene.with_cache_errors(order, rng)
     return make_batch(scene, order, wanted, cache_scale=error)
 
 

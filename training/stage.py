@@ -79,6 +79,8 @@ class Stage:
     """Share of the kept Gaussians that is drawn at random instead of by opacity, so that all of them learn."""
     cache_noise: float = 0.0
     """Standard deviation of the log-scale error put on the cache's depth, as an estimator would make it."""
+    cache_errors: bool = False
+    """Whether the cache's depth also gets smooth errors and displaced edges, as an estimator would make them."""
     weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the loss terms."""
 
