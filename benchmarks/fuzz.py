@@ -33,8 +33,9 @@ from lyra_sim.files import write_gaussians
 from lyra_sim.files.meshes import read_named_mesh
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import LabelledMesh, Scene, TriangleMesh
+from lyra_sim.usd.layout import TARGETS
 from lyra_sim.usd.nurec import read_payload
-from lyra_sim.usd.writer import TARGETS, write_usdz
+from lyra_sim.usd.writer import write_usdz
 
 EXTREMES = [
     b"\x00" * 8,

@@ -10,7 +10,7 @@ from generator.clock import StageClock
 from generator.networks import Networks
 from generator.trajectories import SDG_TRAJECTORIES
 from lyra_sim.progress import Progress
-from lyra_sim.usd.writer import Target
+from lyra_sim.usd.layout import Target
 
 Fit = Literal["crop", "squeeze"]
 

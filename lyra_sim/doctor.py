@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lyra_sim import __version__
 from lyra_sim.errors import LyraSimError
+from lyra_sim.usd.layout import TARGETS
 
 PACKAGES = (
     "torch",
@@ -52,7 +53,7 @@ def examine() -> dict[str, object]:
         "sizes": {"mini": _mini(), "full": _full(gpu)},
         "full_memory_gb": _memory(),
         "safety_checker": _safety(),
-        "targets": ["isaac-6", "isaac-5", "both"],
+        "targets": list(TARGETS),
     }
 
 

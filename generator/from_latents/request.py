@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator.decoder.model import HeadPrecision
 from generator.prepare import RayChoice
-from lyra_sim.usd.writer import Target
+from lyra_sim.usd.layout import Target
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pydantic import (
 
 from lyra_sim.batch.positions import Document, Place, read_yaml
 from lyra_sim.errors import LyraSimError
+from lyra_sim.usd.layout import Target
 
 SCHEMA_FILE = "spec.schema.json"
 VERSION = 1
@@ -184,7 +185,7 @@ class Make(_Model):
     """Name of the teacher; without it the one for the size and the start."""
     strict: bool = False
     """Whether a prompt that names no known kind of place is refused."""
-    target: Literal["isaac-6", "isaac-5", "both"] = "isaac-6"
+    target: Target = "isaac-6"
     """Form of the splats."""
     trajectories: Annotated[list[Trajectory], Field(min_length=1)] = Field(default=list(get_args(Trajectory)))
     """Camera paths to film; fewer are faster and see less."""

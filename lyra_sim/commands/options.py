@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lyra_sim.atomic import require_parent, require_replaceable_file
+from lyra_sim.atomic import require_replaceable_file
 from lyra_sim.errors import LyraSimError
 from lyra_sim.jobs.request import TRAJECTORIES
+from lyra_sim.usd.layout import TARGETS
 
-TARGETS = ("isaac-6", "isaac-5", "both")
-"""Forms of the splats; `lyra_sim.usd.writer` says what each is."""
 COLLIDER_FACES = 50_000
 COLLIDER_APPROXIMATION = "none"
 
@@ -119,4 +118,4 @@ def check_scene_files(out: Path, ply: Path | None) -> None:
     if ply is not None:
         if ply.suffix.lower() != ".ply":
             raise LyraSimError(f"--ply {ply}: must end in .ply")
-        require_parent(ply, option="--ply")
+        require_replaceable_file(ply, option="--ply")

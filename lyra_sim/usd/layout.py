@@ -24,6 +24,13 @@ not know matte objects; the variant `shown` gives depth, normals, labels and, in
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+Target = Literal["isaac-6", "isaac-5", "both"]
+"""Form of the splats: a particle field, a NuRec volume, or a variant set of both."""
+
+TARGETS: tuple[Target, ...] = get_args(Target)
+
 WORLD = "/World"
 COLLIDER = "/World/collider"
 PIECES = "/World/pieces"

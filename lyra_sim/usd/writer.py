@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pxr import Sdf, Tf, Usd, UsdGeom
@@ -20,15 +19,13 @@ from lyra_sim.scene import Scene
 from lyra_sim.transform import Similarity
 from lyra_sim.usd import layout
 from lyra_sim.usd.custom_data import to_custom_data
+from lyra_sim.usd.layout import TARGETS, Target
 from lyra_sim.usd.meshes import PIECES, author_collider, author_pieces, author_proxy
 from lyra_sim.usd.nurec import write_payload
 from lyra_sim.usd.package import write_package
 from lyra_sim.usd.particles import author_particles
 from lyra_sim.usd.stage import begin_stage
 from lyra_sim.usd.volume import RENDER_SETTINGS, author_volume
-
-Target = Literal["isaac-6", "isaac-5", "both"]
-TARGETS: tuple[Target, ...] = ("isaac-6", "isaac-5", "both")
 
 FAR = 4096.0
 """Distance from the origin [m] beyond which float32 centres are coarser than half a millimetre."""
