@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from benchmarks.report import report
+from benchmarks.silent import Silent
 from generator import metrics
 from generator.cameras import Cameras
 from generator.generate import decode, imagine
@@ -32,7 +33,6 @@ from generator.start import Start, begin
 from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import PlannedPath
 from generator.teachers.warp import open_cache, warp_clip
-from lyra_sim.progress import Progress
 
 FOCAL, BASELINE, OFFSET = 994.978, 0.193001, 31.086
 """Focal length [px], distance of the cameras [m], and difference of their principal points [px]."""
@@ -144,7 +144,7 @@ def measure(teachers: list[str], folder: Path) -> tuple[list[dict[str, Any]], li
         rows.append({"name": name, "depth": error, **figures(view, judge.right, covered)})
 
     for index, teacher in enumerate(teachers):
-        run = Run(request_of(folder, teacher), _Silent("none", {"picture": 1.0}))
+        run = Run(request_of(folder, teacher), Silent())
         start = begin(run, MINI)
         if index == 0:
             assert isinstance(start.conditioning, Picture)
@@ -158,13 +158,6 @@ def measure(teachers: list[str], folder: Path) -> tuple[list[dict[str, Any]], li
         shown.append((f"scene, teacher {teacher}", view))
     rows.insert(0, {"covered": float(covered.mean())})
     return rows, shown
-
-
-class _Silent(Progress):
-    """Ignore progress in stages of any name."""
-
-    def update(self, stage: str, fraction: float, message: str, **paths: str) -> None:
-        """Ignore a stage."""
 
 
 def figures(view: np.ndarray, truth: np.ndarray, covered: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""The paper's ablation table at the mini size, in one command from one seed."""
