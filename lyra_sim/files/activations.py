@@ -19,11 +19,13 @@ _UNIT_TOLERANCE = 1e-6
 
 def sigmoid(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Return 1 / (1 + exp(-x)) as float32, in `out` when given."""
+    wide = x.astype(np.float64)
+    np.negative(wide, out=wide)
     with np.errstate(over="ignore", under="ignore"):
-        wide = np.negative(x, dtype=np.float64)
         np.exp(wide, out=wide)
         wide += 1.0
-        return np.divide(1.0, wide, out=_target(out, wide), casting="same_kind")
+        np.divide(1.0, wide, out=wide)
+    return _rounded(wide, out)
 
 
 def logit(p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -31,20 +33,23 @@ def logit(p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     wide = p.astype(np.float64)
     np.clip(wide, 1e-45, 1.0 - 2.0**-26, out=wide)
     wide /= 1.0 - wide
-    return np.log(wide, out=_target(out, wide), casting="same_kind")
+    return _rounded(np.log(wide, out=wide), out)
 
 
 def exp_scale(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Return exp(x) as float32, in `out` when given: never 0, and infinite where float32 ends, which the caller's
-    check reports."""
+    """Return exp(x) of (N, 3) as float32, in `out` when given: never 0, and infinite where float32 ends, which the
+    caller's check reports."""
+    wide = np.empty(x.shape, np.float64)
+    copy_columns(x, wide)
     with np.errstate(over="ignore", under="ignore"):
-        scales = np.exp(x, dtype=np.float64, out=_target(out, x), casting="same_kind")
+        scales = _rounded(np.exp(wide, out=wide), out)
     return np.maximum(scales, _SMALLEST_SCALE, out=scales)
 
 
 def log_scale(s: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Return the natural logarithm of positive `s` as float32, in `out` when given."""
-    return np.log(s, dtype=np.float64, out=_target(out, s), casting="same_kind")
+    wide = s.astype(np.float64)
+    return _rounded(np.log(wide, out=wide), out)
 
 
 def unit_quaternions(q: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -52,15 +57,13 @@ def unit_quaternions(q: np.ndarray, out: np.ndarray | None = None) -> np.ndarray
 
     A zero quaternion becomes the identity wxyz; those that have unit length up to rounding keep their bits.
     """
-    out = _target(out, q)
-    # Column by column, since numpy is slow along an axis of four.
-    for i in range(4):
-        out[:, i] = q[:, i]
+    out = np.empty(q.shape, np.float32) if out is None else out
+    copy_columns(q, out)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         squared = squared_lengths(out)
-        off = ~(np.abs(squared - 1.0) < _UNIT_TOLERANCE)
-        if not off.any():
+        if squared.min(initial=1) > 1 - _UNIT_TOLERANCE and squared.max(initial=1) < 1 + _UNIT_TOLERANCE:
             return out
+        off = ~(np.abs(squared - 1.0) < _UNIT_TOLERANCE)
         factor = np.where(off, 1.0 / np.sqrt(squared), np.float32(1.0))
         zero = squared < 1e-30
         out[zero], factor[zero] = (1.0, 0.0, 0.0, 0.0), 1.0
@@ -69,5 +72,23 @@ def unit_quaternions(q: np.ndarray, out: np.ndarray | None = None) -> np.ndarray
     return out
 
 
-def _target(out: np.ndarray | None, like: np.ndarray) -> np.ndarray:
-    return np.empty(like.shape, np.float32) if out is None else out
+def copy_columns(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy (N, K) or (N,) values into `target`: by columns, several times faster than along rows of three or four."""
+    whole = source.dtype == target.dtype == np.float32 and source.shape[1:] == (4,)
+    if whole and source.strides[1] == target.strides[1] == 4:
+        # Four floats are as long as one complex number, so that a row is copied at once.
+        np.copyto(target.view(np.complex128), source.view(np.complex128))
+        return
+    for column in np.ndindex(source.shape[1:]):
+        target[:, *column] = source[:, *column]
+
+
+def _rounded(wide: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Return float64 values as float32, in `out` when given."""
+    if out is None:
+        return wide.astype(np.float32)
+    if wide.ndim == 2 and not out.flags.c_contiguous:
+        copy_columns(wide, out)
+    else:
+        np.copyto(out, wide, casting="same_kind")
+    return out

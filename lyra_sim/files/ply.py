@@ -12,12 +12,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from lyra_sim.atomic import atomic_path
 from lyra_sim.errors import LyraSimError
-from lyra_sim.files.activations import exp_scale, log_scale, logit, sigmoid, unit_quaternions
+from lyra_sim.files.activations import (
+    copy_columns,
+    exp_scale,
+    log_scale,
+    logit,
+    sigmoid,
+    unit_quaternions,
+)
 from lyra_sim.files.ply_header import Header, read_header
 from lyra_sim.gaussians import Gaussians
 
@@ -27,6 +35,8 @@ REST_COUNTS = (0, 9, 24, 45)
 _BASE = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 _SCALES = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
+
+_T = TypeVar("_T")
 
 _STEP_BYTES = 1 << 21
 """Vertices per step [bytes]: small enough for the cache, large enough that threads rarely wait for the interpreter."""
@@ -56,17 +66,18 @@ def read_ply(path: str | Path) -> Gaussians:
         return gaussians.checked(str(path))
     with open(path, "rb") as file:
 
-        def convert(parts: list[slice]) -> None:
-            buffer = np.empty(_length(parts), header.dtype)
+        def convert(parts: list[slice]) -> bool:
+            buffer, good = np.empty(_length(parts), header.dtype), True
             for part in parts:
                 rows = buffer[: part.stop - part.start]
                 offset = header.offset + part.start * header.dtype.itemsize
                 if os.preadv(file.fileno(), [rows.view(np.uint8).data], offset) < rows.nbytes:
                     raise LyraSimError(f"{path} is cut short while it is read")
-                _convert(rows, rest, gaussians, part)
+                good &= _convert(rows, rest, gaussians, part)
+            return good
 
-        _share(convert, count, header.dtype.itemsize)
-    return _checked(gaussians, str(path))
+        good = all(_share(convert, count, header.dtype.itemsize))
+    return gaussians if good else _checked(gaussians, str(path))
 
 
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:
@@ -99,13 +110,13 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
 def _fill(rows: np.ndarray, gaussians: Gaussians, part: slice) -> None:
     """Put some Gaussians into `rows` as the file holds them, (n, width)."""
     sh = gaussians.sh[part]
-    _copy(gaussians.means[part], rows[:, :3])
-    _copy(sh[:, 0], rows[:, 3:6])
+    copy_columns(gaussians.means[part], rows[:, :3])
+    copy_columns(sh[:, 0], rows[:, 3:6])
     if sh.shape[1] > 1:
         rows[:, 6:-8].reshape(len(sh), 3, -1)[:] = sh[:, 1:].transpose(0, 2, 1)
     logit(gaussians.opacities[part], out=rows[:, -8])
     log_scale(gaussians.scales[part], out=rows[:, -7:-4])
-    _copy(gaussians.rotations[part], rows[:, -4:])
+    copy_columns(gaussians.rotations[part], rows[:, -4:])
 
 
 def _write_at(descriptor: int, rows: np.ndarray, offset: int) -> None:
@@ -115,15 +126,14 @@ def _write_at(descriptor: int, rows: np.ndarray, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _share(work: Callable[[list[slice]], None], count: int, size: int) -> None:
+def _share(work: Callable[[list[slice]], _T], count: int, size: int) -> list[_T]:
     """Let a few threads do all parts of `count` vertices of `size` bytes; numpy computes without the interpreter."""
     step = _STEP_BYTES // size + 1
     parts = [slice(i, min(i + step, count)) for i in range(0, count, step)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(4, cores, len(parts))
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(work, [parts[i::workers] for i in range(workers)]):
-            pass
+        return list(pool.map(work, [parts[i::workers] for i in range(workers)]))
 
 
 def _length(parts: list[slice]) -> int:
@@ -148,11 +158,11 @@ def _checked(gaussians: Gaussians, source: str) -> Gaussians:
     return gaussians
 
 
-def _convert(rows: np.ndarray, rest: list[str], gaussians: Gaussians, part: slice) -> None:
-    """Activate the vertices `rows` into the Gaussians of `part`, in place."""
+def _convert(rows: np.ndarray, rest: list[str], gaussians: Gaussians, part: slice) -> bool:
+    """Activate the vertices `rows` into the Gaussians of `part`, in place, and return whether they surely are good."""
     columns = _Columns(rows)
-    _copy(columns.take(_BASE[:3]), gaussians.means[part])
-    _copy(columns.take(_BASE[3:6]), gaussians.sh[part, 0])
+    copy_columns(columns.take(_BASE[:3]), gaussians.means[part])
+    copy_columns(columns.take(_BASE[3:6]), gaussians.sh[part, 0])
     per_channel = len(rest) // 3
     for channel in range(3 if rest else 0):
         names = rest[channel * per_channel : (channel + 1) * per_channel]
@@ -160,12 +170,8 @@ def _convert(rows: np.ndarray, rest: list[str], gaussians: Gaussians, part: slic
     exp_scale(columns.take(_SCALES), out=gaussians.scales[part])
     unit_quaternions(columns.take(_ROTATION), out=gaussians.rotations[part])
     sigmoid(columns.take(("opacity",))[:, 0], out=gaussians.opacities[part])
-
-
-def _copy(source: np.ndarray, target: np.ndarray) -> None:
-    """Copy (n, k) values column by column, which is several times faster than along rows of three or four."""
-    for i in range(source.shape[1]):
-        target[:, i] = source[:, i]
+    # Activated, finite numbers are within their ranges, but for scales that leave float32.
+    return columns.finite() and bool(np.isfinite(gaussians.scales[part].max()))
 
 
 class _Columns:
@@ -178,6 +184,13 @@ class _Columns:
         # One float type throughout is the usual case, and then plain column slices are several times
         # faster than field by field.
         self._matrix = vertices.view(kinds.pop()).reshape(len(vertices), -1) if len(kinds) == 1 else None
+
+    def finite(self) -> bool:
+        """Return whether all numbers, and their squares, surely are finite."""
+        if self._matrix is None or self._matrix.dtype != np.float32:
+            return False
+        with np.errstate(invalid="ignore", over="ignore"):
+            return bool(np.isfinite(np.vdot(self._matrix, self._matrix)))
 
     def take(self, names: tuple[str, ...] | list[str]) -> np.ndarray:
         if self._matrix is not None:
