@@ -222,6 +222,7 @@ def test_depth_is_estimated_where_there_is_none(
         (["--image", "missing.png", "--teacher", "warp"], "cannot be read"),
         (["--image", "a.png", "--server", "http://127.0.0.1:1", "--intrinsics", "a.yaml"], "four numbers"),
         (["--image", "a.png", "--server", "http://127.0.0.1:1", "--cameras", "a.txt"], "with --server"),
+        (["kitchen", "--server", "http://127.0.0.1:1", "--collider", "world"], "with --server"),
     ],
 )
 def test_options_that_do_not_go_together_are_one_line(

@@ -135,10 +135,12 @@ def test_the_real_command_accepts_our_arguments():
     """Every option that a request can put on the command line and that `gen` has is parsed to the same value."""
     from lyra_sim.cli import build_parser
 
-    request = GenRequest(prompt="--out of paper", seed=7, size="mini", collider=False, strict=True)
+    request = GenRequest(
+        prompt="--out of paper", seed=7, size="mini", collider=False, preview=False, strict=True
+    )
     args = build_parser().parse_args(request.arguments("/tmp/scene.usdz"))
     assert (args.prompt, args.seed, args.size) == ("--out of paper", 7, "mini")
-    assert (args.no_collider, args.strict, args.progress) == (True, True, "json")
+    assert (args.no_collider, args.no_preview, args.strict, args.progress) == (True, True, True, "json")
     assert str(args.out) == "/tmp/scene.usdz"
     picture = GenRequest(
         image="-a.png",

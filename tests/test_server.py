@@ -29,6 +29,7 @@ from lyra_sim.jobs import Failure, Progress, RemoteJob, Result
 from lyra_sim.server.app import create_app
 from lyra_sim.server.client import generate_remote
 from lyra_sim.server.config import ServerConfig
+from lyra_sim.server.uploads import Uploads
 
 FAKE = (sys.executable, str(Path(__file__).parent / "fake_lyra_sim.py"))
 PICTURE = Path(__file__).parent / "data" / "panel" / "picture.png"
@@ -327,10 +328,42 @@ def test_a_picture_reaches_the_child_under_a_name_of_ours(tmp_path, monkeypatch)
         assert api("POST", "/uploads", b"<svg/>", {"Content-Type": "image/svg+xml"})[0] == 415
 
 
+def test_a_job_takes_all_its_uploads_or_none(tmp_path, monkeypatch):
+    """A job whose depth is gone, or is its picture, leaves the picture for the next job and no folder."""
+    monkeypatch.setenv("FAKE_DOCTOR", WITH_IMAGE)
+    with served(tmp_path) as api:
+        _, _, body = api("POST", "/uploads", PICTURE.read_bytes(), {"Content-Type": "image/png"})
+        picture = json.loads(body)["id"]
+        for depth in ("a" * 32, picture):
+            status, _, body = api("POST", "/jobs", {"image": picture, "depth": depth})
+            assert (status, json.loads(body)["detail"][:15]) == (404, "depth: no such ")
+        assert not (tmp_path / "jobs").exists() or not list((tmp_path / "jobs").iterdir())
+        api.until(api.json("POST", "/jobs", {"image": picture}, status=202)["id"], "done")
+
+
+def test_an_upload_that_goes_meanwhile_leaves_the_others(tmp_path, monkeypatch):
+    """When a file disappears between looking and moving, those that were moved go back."""
+    uploads = Uploads(tmp_path / "uploads")
+    ids = {"image": "a" * 32, "depth": "b" * 32}
+    for upload in ids.values():
+        (tmp_path / "uploads" / f"{upload}.png").write_bytes(b"x")
+    replace = os.replace
+
+    def race(source, target):
+        if "b" * 32 in str(source):
+            Path(source).unlink()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", race)
+    with pytest.raises(LookupError, match="depth"):
+        uploads.take(ids, tmp_path / "job")
+    assert [p.name for p in tmp_path.rglob("*")] == ["uploads", f"{'a' * 32}.png"]
+
+
 def test_depth_and_lens_travel_with_a_picture(tmp_path, monkeypatch):
     """The client uploads picture and depth; the child gets both under names of ours, and the lens as it was given."""
     monkeypatch.setenv("FAKE_DOCTOR", WITH_IMAGE)
-    depth = tmp_path / "depth.npy"
+    depth = tmp_path / "depth.npz"
     depth.write_bytes(b"any bytes")
     request = {
         "image": str(PICTURE),
@@ -341,7 +374,7 @@ def test_depth_and_lens_travel_with_a_picture(tmp_path, monkeypatch):
     with served(tmp_path / "data") as api:
         generate_remote(api.url, {**request, "teacher": "warp", "movement": 0.5}, out=tmp_path / "s.usdz")
     scene = (tmp_path / "s.usdz").read_text()
-    assert re.search(r"--depth=[^ ]*/jobs/[0-9a-f]{32}/input-[0-9a-f]{8}\.npy", scene)
+    assert re.search(r"--depth=[^ ]*/jobs/[0-9a-f]{32}/input-[0-9a-f]{8}\.npz", scene)
     for word in ("--depth-unit=mm", "--intrinsics=500,500.5,320,240", "--teacher=warp", "--movement=0.5"):
         assert word in scene
     assert str(depth) not in scene

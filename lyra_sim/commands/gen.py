@@ -143,6 +143,8 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         raise LyraSimError(
             "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
         )
+    if args.collider == "world":
+        raise LyraSimError("--collider world works on this machine only; leave it out with --server")
     request: dict[str, object] = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -150,6 +152,7 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         "target": args.target,
     }
     request |= {"collider": not args.no_collider, "labels": not args.no_labels, "proxy": not args.no_proxy}
+    request |= {"preview": False} if args.no_preview else {}
     request |= {"strict": args.strict, "trajectories": list(args.trajectories)}
     request |= remote_picture_fields(args)
     token = os.environ.get("LYRA_SIM_TOKEN")

@@ -50,6 +50,8 @@ class GenRequest:
     """Whether the scene gets class labels."""
     proxy: bool = True
     """Whether the scene gets a matte proxy mesh, the source of depth, labels and shadows."""
+    preview: bool = True
+    """Whether a picture is made of the scene."""
     strict: bool = False
     """Whether an unknown prompt is an error."""
 
@@ -102,6 +104,7 @@ class GenRequest:
             (self.collider, "--no-collider"),
             (self.labels, "--no-labels"),
             (self.proxy, "--no-proxy"),
+            (self.preview, "--no-preview"),
         ):
             if not wanted:
                 yield option, None

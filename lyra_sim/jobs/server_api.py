@@ -31,6 +31,7 @@ UPLOAD_TYPES = {
     ".tiff": "image/tiff",
     ".exr": "image/x-exr",
     ".npy": "application/x-npy",
+    ".npz": "application/x-npz",
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }

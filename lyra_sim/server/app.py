@@ -171,14 +171,12 @@ class Service:
 
     def _queue(self, fields: dict[str, Any]) -> JobView:
         def with_inputs(job: str) -> dict[str, Any]:
-            for name in INPUTS:
-                if fields[name] is not None:
-                    fields[name] = self._uploads.take(fields[name], self._worker.folder(job))
-                    if fields[name] is None:
-                        raise HTTPException(
-                            404, f"{name}: no such upload, or it was used, or is older than an hour"
-                        )
-            return fields
+            uploads = {name: fields[name] for name in INPUTS if fields[name] is not None}
+            try:
+                return fields | self._uploads.take(uploads, self._worker.folder(job))
+            except LookupError as error:
+                detail = f"{error.args[0]}: no such upload, or it was used, or is older than an hour"
+                raise HTTPException(404, detail) from error
 
         try:
             job = self._store.add(with_inputs, queue_length=self._config.queue_length)

@@ -65,6 +65,7 @@ class JobRequest(BaseModel):
     collider: bool = True
     labels: bool = True
     proxy: bool = True
+    preview: bool = True
     strict: bool = False
 
     @model_validator(mode="after")

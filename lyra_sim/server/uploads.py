@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from lyra_sim.jobs.server_api import UPLOAD_TYPES
@@ -44,18 +44,46 @@ class Uploads:
             partial.unlink(missing_ok=True)
         return upload, size
 
-    def take(self, upload: str, into: Path) -> str | None:
-        """Move an upload into a job's folder and return its file name there; None when there is no such upload."""
+    def take(self, uploads: Mapping[str, str], into: Path) -> dict[str, str]:
+        """Move all of a job's uploads into its folder, or none.
+
+        Args:
+            uploads: Id of the upload by what it is for, such as `image`.
+            into: Folder of the job; made when there are uploads and all of them are there.
+
+        Returns:
+            Names of the files in the folder, by what they are for.
+
+        Raises:
+            LookupError: There is no such upload; the argument is what it was for.
+        """
+        found = {what: self._find(what, upload) for what, upload in uploads.items()}
+        if len(set(found.values())) < len(found):
+            raise LookupError(list(found)[-1])
+        if found:
+            into.mkdir(parents=True, exist_ok=True)
+        names = {what: f"input-{source.stem[:8]}{source.suffix}" for what, source in found.items()}
+        moved: list[str] = []
+        try:
+            for what, source in found.items():
+                os.replace(source, into / names[what])
+                moved.append(what)
+        except FileNotFoundError as error:
+            # It became too old in this moment.
+            for what in moved:
+                os.replace(into / names[what], found[what])
+            into.rmdir()
+            raise LookupError(list(found)[len(moved)]) from error
+        return names
+
+    def _find(self, what: str, upload: str) -> Path:
+        """Return the file of an upload; raises LookupError when there is none."""
         # The pattern leaves no character that means anything in a path or a glob.
-        if not re.fullmatch(r"[0-9a-f]{32}", upload):
-            return None
-        for source in self._folder.glob(f"{upload}.*"):
-            if source.suffix in SUFFIXES.values():
-                into.mkdir(parents=True, exist_ok=True)
-                name = f"input-{upload[:8]}{source.suffix}"
-                os.replace(source, into / name)
-                return name
-        return None
+        files = self._folder.glob(f"{upload}.*") if re.fullmatch(r"[0-9a-f]{32}", upload) else ()
+        for file in files:
+            if file.suffix in SUFFIXES.values():
+                return file
+        raise LookupError(what)
 
     def _prune(self) -> None:
         files = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)
