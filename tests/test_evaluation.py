@@ -123,9 +123,10 @@ def test_readers_give_back_the_cameras_that_were_written(tmp_path, protocol, cam
 
 @pytest.mark.parametrize("protocol", ["re10k", "dl3dv"])
 def test_a_scene_is_laid_over_its_photograph_and_the_unit_found(
-    tmp_path, capsys, protocol, gaussians, cameras, photographs
+    tmp_path, capsys, monkeypatch, protocol, gaussians, cameras, photographs
 ):
     """A scene made from photograph 0 scores like itself in a data set of another frame and unit, fitted to 2%."""
+    monkeypatch.setattr("training.evaluation.perceptual.load_vgg", lambda device: None)
     unit = 1.7
     moved = Cameras(in_units(cameras, unit), cameras.intrinsics, HEIGHT, WIDTH)
     LAYOUTS[protocol](tmp_path / "data", moved, photographs)

