@@ -22,6 +22,7 @@ from lyra_sim.ground import GroundReport, opaque_points, stand_on_floor
 from lyra_sim.relabel import with_labels
 from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degree
+from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
 VIEW_SIZE = 192
 """Side of the depth maps that a collider is fused from [px]."""
@@ -42,7 +43,6 @@ HALF_NOTE = (
     "Half precision: `lyra-sim inspect` states the rounding, and NVIDIA's rule VG.035 complains, since it asks for "
     "the float attributes."
 )
-USD_SUFFIXES = (".usdz", ".usd", ".usda", ".usdc")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lyra_sim.convert import USD_SUFFIXES, load_scene
+from lyra_sim.convert import load_scene
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import Scene
+from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
 SHOWN_BY = {
     "ParticleField": ("Isaac Sim 6.0 and newer",),

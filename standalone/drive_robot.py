@@ -129,7 +129,8 @@ def simulate(app: Any, body: str, seconds: float) -> list[tuple[float, float, fl
         # PhysX is asked because the stage is not written back to when Fabric is on.
         if step % (STEPS_PER_S // 10) == 0:
             position = get_physx_interface().get_rigidbody_transformation(body)["position"]
-            path.append((step / STEPS_PER_S, *map(float, position)))
+            x, y, z = map(float, position)
+            path.append((step / STEPS_PER_S, x, y, z))
         app.update()
     timeline.stop()
     return path

@@ -20,10 +20,11 @@ from generator.film.stage import find_opening
 from generator.render.request import Request as RenderRequest
 from generator.render.request import check_request
 from lyra_sim import __version__
-from lyra_sim.convert import USD_SUFFIXES, load_scene
+from lyra_sim.convert import load_scene
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 from lyra_sim.scene import Scene
+from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
 
 @dataclass(frozen=True)

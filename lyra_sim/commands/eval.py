@@ -148,7 +148,7 @@ def check(args: argparse.Namespace) -> None:
 
 def scene_of(folder: Path, name: str) -> Path:
     """Return the scene file of a data set's scene; raises LyraSimError when there is none."""
-    from lyra_sim.convert import USD_SUFFIXES
+    from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
     suffixes = (*USD_SUFFIXES, ".ply", ".spz")
     for suffix in suffixes:

@@ -17,13 +17,11 @@ from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.scene import Scene
 from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degree
-from lyra_sim.usd import layout
+from lyra_sim.usd import SUFFIXES, layout
 from lyra_sim.usd.check_package import check_package
 from lyra_sim.usd.read_meshes import read_collider, read_proxy
 from lyra_sim.usd.read_splats import is_half, is_particle_field, read_particles, read_volume
 from lyra_sim.usd.volume import is_volume
-
-SUFFIXES = (".usdz", ".usd", ".usda", ".usdc")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lyra_sim.atomic import atomic_path, require_parent
+from lyra_sim.atomic import atomic_path, require_replaceable_file
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files.spz import spz_bytes
 from lyra_sim.frusta import Frustum
@@ -34,9 +34,7 @@ def check_target(target: Path) -> None:
     """Raise LyraSimError unless a page can be written to `target`."""
     if target.suffix.lower() not in SUFFIXES:
         raise LyraSimError(f"--html {target}: must end in .html")
-    if target.is_dir():
-        raise LyraSimError(f"--html {target}: is a folder; name a file")
-    require_parent(target, option="--html")
+    require_replaceable_file(target, option="--html")
 
 
 def write_page(target: Path, exhibit: Exhibit) -> int:
