@@ -43,6 +43,22 @@ def test_a_dry_run_says_what_would_be_made(
     assert "1 done, 0 rejected, 3 to make: about 0.0 worker hours" in capsys.readouterr().out
 
 
+def test_a_dry_run_answers_programs_too(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Show that with --progress json a dry run is one result with the same facts, and tells a folder it cannot use."""
+    words = ["batch", str(spec), "--dry-run", "--progress", "json", "--out"]
+    assert main([*words, str(tmp_path / "out")]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    record = json.loads(line)
+    assert (record["type"], record["scenes"], record["missing"]) == ("result", 4, 4)
+    assert record["splits"] == {"test": 2, "train": 2}
+    assert {scene["prompt"] for scene in record["first_scenes"]} == {"kitchen", "laboratory"}
+    assert record["message"] == "4 scenes of size mini: 2 test, 2 train"
+    assert main([*words, str(tmp_path)]) == 2
+    assert "is not empty and no batch" in capsys.readouterr().err
+
+
 def test_the_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
     """Show that --schema prints a JSON Schema that describes the keys of a spec."""
     assert main(["batch", "--schema"]) == 0

@@ -41,11 +41,7 @@ class BatchFolder:
         Raises:
             LyraSimError: Another driver has it, it holds something else, or it cannot be written.
         """
-        require_parent(self.path)
-        if self.path.is_file():
-            raise LyraSimError(f"--out {self.path}: is a file; name a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / JOURNAL).is_file():
-            raise LyraSimError(f"--out {self.path}: is not empty and no batch; name a new folder")
+        self.check()
         try:
             self.path.mkdir(exist_ok=True)
             with sole_holder(self.path / _LOCK, self._refusal):
@@ -60,6 +56,18 @@ class BatchFolder:
                     shutil.rmtree(self.work, ignore_errors=True)
         except OSError as error:
             raise disk_error(error, self.path) from error
+
+    def check(self) -> None:
+        """Raise LyraSimError unless the folder is new, empty or a batch's."""
+        require_parent(self.path)
+        if self.path.is_file():
+            raise LyraSimError(f"--out {self.path}: is a file; name a folder")
+        try:
+            foreign = self.path.is_dir() and any(self.path.iterdir()) and not (self.path / JOURNAL).is_file()
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        if foreign:
+            raise LyraSimError(f"--out {self.path}: is not empty and no batch; name a new folder")
 
     def _refusal(self, holder: str) -> str:
         return f"--out {self.path}: {holder} is working on this folder; wait for it or end it"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lyra_sim.batch.extras import require
 from lyra_sim.commands.options import add_progress
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 CORES_PER_WORKER = 2
 """One worker of two threads makes as many scenes as two of one, in half the memory (batch-engines.md)."""
-SHOWN = 12
-"""Scenes that a dry run lists."""
 
 EPILOG = """\
 examples:
@@ -80,12 +77,13 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     from lyra_sim.batch.driver import Options, run_batch
     from lyra_sim.batch.expand import expand
+    from lyra_sim.batch.outlook import outlook
     from lyra_sim.batch.spec import load_spec
 
     spec, document = load_spec(args.spec)
     plan = expand(spec, document, resolve_size=resolve_size)
     if args.dry_run:
-        sys.stdout.write(describe(plan, args.out))
+        tell_outlook(outlook(plan, args.out), progress, args.progress)
         return 0
     for module in ("pyarrow", *(["ray"] if args.ray else [])):
         require(module)
@@ -94,6 +92,17 @@ def run(args: argparse.Namespace) -> int:
     )
     progress.result(**result)
     return 1 if result["failed"] else 0
+
+
+def tell_outlook(facts: dict[str, Any], progress: Progress, mode: str) -> None:
+    """Answer a dry run: to a program with a result, to a person with lines on stdout."""
+    from lyra_sim.batch.outlook import describe
+
+    text = describe(facts)
+    if mode == "json":
+        progress.result(text.partition("\n")[0], **facts)
+    else:
+        sys.stdout.write(text)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -148,46 +157,3 @@ def visible_gpus() -> list[str]:
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     count = torch.cuda.device_count()
     return names[:count] if len(names) >= count and names[0] else [str(i) for i in range(count)]
-
-
-def describe(plan: Plan, out: Path | None) -> str:
-    """Write a plan for a person."""
-    splits = Counter(scene.split for scene in plan.scenes)
-    size = plan.recipe["make"]["size"]  # type: ignore[index]
-    lines = [
-        f"{len(plan.scenes):,} scenes of size {size}"
-        + (f", {plan.dropped:,} dropped" if plan.dropped else "")
-        + ": "
-        + ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items())),
-        *([earlier(plan, out)] if out is not None else []),
-    ]
-    for scene in plan.scenes[:SHOWN]:
-        picture = f" from {Path(scene.picture).name}" if scene.picture else ""
-        lines.append(f"  {scene.id}  {scene.split:<10}  seed {scene.seed:<6}  {scene.prompt!r}{picture}")
-    if len(plan.scenes) > SHOWN:
-        lines.append(f"  ... and {len(plan.scenes) - SHOWN:,} more")
-    return "\n".join(lines) + "\n"
-
-
-def earlier(plan: Plan, out: Path) -> str:
-    """Say what the folder holds already, and what the rest would take by what that took."""
-    from lyra_sim.batch.driver import recover
-    from lyra_sim.batch.folder import JOURNAL, BatchFolder
-    from lyra_sim.batch.journal import parse
-
-    try:
-        events, _ = parse((out / JOURNAL).read_bytes())
-    except OSError:
-        return "none made yet; time and room of the rest are known after the first ones"
-    state = recover(plan, BatchFolder(out), events)
-    made = [e for e in events if e["event"] == "made" and e.get("id") in state.done]
-    missing = len(plan.scenes) - len(state.done) - len(state.rejected)
-    text = f"{len(state.done):,} done, {len(state.rejected):,} rejected, {missing:,} to make"
-    if made and missing:
-        seconds = sum(e["seconds"] for e in made) / len(made)
-        size = sum(sum(f["bytes"] for f in e["row"]["files"].values()) for e in made) / len(made)
-        text += (
-            f": about {missing * seconds / 3600:.1f} worker hours and {missing * size / 1e9:.2f} GB, "
-            f"by {len(made):,} made so far"
-        )
-    return text
