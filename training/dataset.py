@@ -122,6 +122,7 @@ class SceneDataset:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._sizes: dict[Path, tuple[int, ...]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -131,6 +132,18 @@ class SceneDataset:
             raise LyraSimError(
                 f"{self._folder}: holds no scenes with latents; run training.scenes, training.prepare"
             )
+        for scene in self.scenes:
+            if scene not in self._sizes:
+                self._sizes[scene] = np.load(scene / "rgb.npy", mmap_mode="r").shape[2:4]
+
+    def of_size(self, size: tuple[int, int] | None) -> list[Path]:
+        """Return the scenes whose frames have a height and width, all with None; raises LyraSimError for none."""
+        scenes = [scene for scene in self.scenes if size in (None, self._sizes[scene])]
+        if not scenes:
+            raise LyraSimError(
+                f"{self._folder}: holds no scenes of {size[0]}x{size[1]}; run training.scenes --size"  # type: ignore[index]
+            )
+        return scenes
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -143,8 +156,8 @@ class SceneDataset:
         """
         require_static(stage, f"{self._folder} holds static worlds")
         rng = np.random.default_rng([seed, step])
-        scene = SceneArrays.of(self.scenes[rng.integers(len(self.scenes))])
-        return draw_static(scene, stage, rng)
+        scenes = self.of_size(stage.size)
+        return draw_static(SceneArrays.of(scenes[rng.integers(len(scenes))]), stage, rng)
 
 
 def require_static(stage: Stage, instead: str) -> None:

@@ -31,12 +31,14 @@ from generator.decoder.latents import plucker_latents, time_latents
 from generator.decoder.time_maps import normalised_times
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from generator.weights import mini
+from generator.weights.checkpoint import load_card, load_checkpoint
 from lyra_sim.errors import LyraSimError
 from training.dataset import Batch, SceneDataset, Source
 from training.filmed import PublishedSource, WorldSource
 from training.objective import objective
 from training.perceptual import load_lpips
 from training.stage import Stage, chain_to, load_stage
+from training.tokenizer import LATENT_CHANNELS
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -51,10 +53,11 @@ MINI = DecoderConfig(
     plucker_embedding_vae=False,
     time_embedding=False,
     cache_branch=True,
+    latent_channels=LATENT_CHANNELS,
 )
 """The decoder of the mini size."""
 
-MINI_STAGES = ("mini_1_direct", "mini_2_render", "mini_3_views")
+MINI_STAGES = ("mini_1_direct", "mini_2_render", "mini_3_views", "mini_4_detail")
 REPORT_EVERY = 25
 CHECKPOINT_EVERY = 100
 
@@ -315,6 +318,7 @@ def parse_arguments() -> argparse.Namespace:
         "--config", type=Path, help="decoder configuration, JSON; default that of the stages' size"
     )
     parser.add_argument("--tokenizer", type=Path, default=mini.TOKENIZER, help="card of the tokenizer")
+    parser.add_argument("--start", type=Path, help="card of the decoder to go on from, instead of from nothing")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument(
         "--precision", choices=("no", "bf16"), default="no", help="bf16: half precision where safe"
@@ -330,6 +334,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_config(args: argparse.Namespace) -> DecoderConfig:
     """Return the decoder's configuration: the file's, the published one for published stages, else the mini one."""
+    if args.start:
+        return DecoderConfig.from_dict(load_card(args.start)["configuration"])
     if args.config:
         return DecoderConfig.from_json(args.config.read_text())
     return DecoderConfig.published(dynamic=args.stage in (8, 9)) if args.stage else MINI
@@ -367,6 +373,9 @@ def main() -> None:
         writer=open_tensorboard(args.out) if args.tensorboard and accelerator.is_main_process else None,
     )
     training.decoder.gradient_checkpointing = args.gradient_checkpointing
+    if args.start:
+        state, _ = load_checkpoint(args.start, "decoder")
+        training.decoder.load_state_dict({name: value.float() for name, value in state.items()})
     log.info("perceptual term: %s", training.perceptual.about)
     training.resume()
     training.run_all()

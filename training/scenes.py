@@ -71,15 +71,17 @@ def _write_clips(folder: Path, clips: list[Clip], *, cell: int) -> None:
     np.save(folder / "intrinsics.npy", np.stack([c.cameras.intrinsics for c in clips]))
 
 
-def make_scene(folder: Path, index: int, *, kinds: Sequence[str], full_share: float, cell: int) -> None:
-    """Render training scene `index`; a share of the scenes gets all six trajectories, the others two."""
+def make_scene(
+    folder: Path, index: int, *, kinds: Sequence[str], full_share: float, cell: int, size: tuple[int, int]
+) -> None:
+    """Render training scene `index` at a height and width [px]; a share gets all six trajectories, others two."""
     rng = np.random.default_rng(TRAINING_SEED + index)
     paths = SDG_TRAJECTORIES
     if rng.random() >= full_share:
         paths = tuple(
             SDG_TRAJECTORIES[i] for i in sorted(rng.choice(len(SDG_TRAJECTORIES), size=2, replace=False))
         )
-    teacher = ProceduralTeacher(trajectories=paths, held_out=0)
+    teacher = ProceduralTeacher(height=size[0], width=size[1], trajectories=paths, held_out=0)
     video = teacher.imagine(parse_prompt(training_prompt(rng, kinds)), seed=TRAINING_SEED + index)
     write_scene(folder, video, cell=cell)
 
@@ -96,6 +98,9 @@ def main() -> None:
     )
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="kinds of world to draw from")
     parser.add_argument("--cell", type=int, default=4, help="pixels per output cell")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(176, 320), metavar=("H", "W"), help="height and width [px]"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +108,12 @@ def main() -> None:
     todo = [i for i in range(args.first, args.count, args.stride) if not (args.out / f"{i:05d}").exists()]
     for made, index in enumerate(todo, start=1):
         make_scene(
-            args.out / f"{index:05d}", index, kinds=args.kinds, full_share=args.full_share, cell=args.cell
+            args.out / f"{index:05d}",
+            index,
+            kinds=args.kinds,
+            full_share=args.full_share,
+            cell=args.cell,
+            size=tuple(args.size),
         )
         each = (time.monotonic() - began) / made
         log.info("scene %d, %.1f s each, %.0f min left", index, each, each * (len(todo) - made) / 60)

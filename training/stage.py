@@ -55,8 +55,9 @@ class Stage:
     """How the learning rate goes on: to a twentieth along a cosine, or not at all."""
     warmup: int = 100
     """Warm-up steps."""
-    size: tuple[int, int] = (176, 320)
-    """Height and width of the frames [px], where the data can be brought to a size."""
+    size: tuple[int, int] | None = (176, 320)
+    """Height and width of the frames [px]: data that can be brought to it is, scenes of other sizes are left out.
+    None takes prepared scenes of every size."""
     frames: int = 17
     """Frames per input view, 8k + 1, where the data can be cut."""
     samples: int = 1

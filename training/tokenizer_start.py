@@ -30,8 +30,10 @@ def start_from_components(tokenizer: CosmosTokenizer, video: Tensor) -> None:
         if isinstance(module, stock.CosmosConvProjection3d):
             _identity_in_time(module.conv_t)
     for module in network.modules():
+        if isinstance(module, stock.CosmosCausalGroupNorm):
+            _see_past_constants(module)
+    for module in network.modules():
         _close_branch(module)
-        _see_past_constants(module)
     patches = network.encoder.patch_embed(video).movedim(1, -1).flatten(0, -2)
     mean = patches.mean(0)
     variance, basis = torch.linalg.eigh(torch.cov(patches.T.double()))
@@ -52,19 +54,20 @@ def _close_branch(module: nn.Module) -> None:
     if isinstance(module, stock.CosmosResnetBlock3d):
         module.conv2.conv_t.weight.zero_()
         module.conv2.conv_t.bias.zero_()
+        # What reaches its second normalisation carries no constants.
+        module.norm2.norm.weight.fill_(1.0)
     if isinstance(module, stock.CosmosCausalAttention):
         module.to_out[0].weight.zero_()
         module.to_out[0].bias.zero_()
 
 
-def _see_past_constants(module: nn.Module) -> None:
+def _see_past_constants(module: stock.CosmosCausalGroupNorm) -> None:
     """Undo what the constant channels do to a normalisation: features pass at unit scale, constants shrink to 1."""
-    if isinstance(module, stock.CosmosCausalGroupNorm):
-        channels = len(module.norm.weight)
-        scale = CONSTANT * (2 / channels) ** 0.5
-        module.norm.weight.fill_(scale)
-        module.norm.weight[-2:] = scale / CONSTANT
-        module.norm.bias.zero_()
+    channels = len(module.norm.weight)
+    scale = CONSTANT * (2 / channels) ** 0.5
+    module.norm.weight.fill_(scale)
+    module.norm.weight[-2:] = scale / CONSTANT
+    module.norm.bias.zero_()
 
 
 def _identity_in_time(conv: stock.CosmosCausalConv3d) -> None:

@@ -4,8 +4,8 @@ from training.stage import LossWeights, Stage
 
 STAGE = Stage(
     name="mini_3_views",
-    steps=650,
-    learning_rate=4e-4,
+    steps=700,
+    learning_rate=6e-4,
     views=(2, 6),
     targets=3,
     prune_ratio=0.8,
