@@ -318,7 +318,9 @@ def parse_arguments() -> argparse.Namespace:
         "--config", type=Path, help="decoder configuration, JSON; default that of the stages' size"
     )
     parser.add_argument("--tokenizer", type=Path, default=mini.TOKENIZER, help="card of the tokenizer")
-    parser.add_argument("--start", type=Path, help="card of the decoder to go on from, instead of from nothing")
+    parser.add_argument(
+        "--start", type=Path, help="card of the decoder to go on from, instead of from nothing"
+    )
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument(
         "--precision", choices=("no", "bf16"), default="no", help="bf16: half precision where safe"

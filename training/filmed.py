@@ -24,6 +24,9 @@ from training.sdg.layout import REVERSED_FROM, read_view
 from training.sdg.run import encode, read_manifest
 from training.stage import Stage
 
+SIZE = (176, 320)
+"""Height and width [px] of worlds that are filmed for a stage of no size."""
+
 
 class WorldSource:
     """Film a new procedural world for every step; no disk, no scene seen twice."""
@@ -41,7 +44,7 @@ class WorldSource:
         paths = [
             SDG_TRAJECTORIES[i] for i in sorted(rng.permutation(len(SDG_TRAJECTORIES))[: max(stage.views)])
         ]
-        height, width = stage.size
+        height, width = stage.size or SIZE
         teacher = ProceduralTeacher(
             height=height, width=width, frames=stage.frames, trajectories=tuple(paths), held_out=0
         )
@@ -133,8 +136,8 @@ class PublishedSource:
         self, shard: Path, stem: str, views: list[str], stage: Stage, *, latents_of: list[str] | None = None
     ) -> SceneArrays:
         read = [read_view(shard / name, stem) for name in views]
-        size, cut = stage.size, slice(0, stage.frames)
         source = (read[0].cameras.height, read[0].cameras.width)
+        size, cut = stage.size or source, slice(0, stage.frames)
         as_stored = stage.stored_latents and source == size and len(read[0].rgb) == stage.frames
         if len(read[0].rgb) < stage.frames:
             raise LyraSimError(

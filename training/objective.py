@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from generator.decoder.prune import prune
 from generator.decoder.rays import ray_length_per_depth
 from generator.render import rasterize
+from generator.ssim import ssim_loss
 from training import losses
 from training.dataset import Batch
 from training.perceptual import SSIM_IN_ITS_PLACE, PerceptualTerm
@@ -100,7 +101,7 @@ def rendered_terms(
     weights, terms = stage.weights, {}
     terms["mse"] = F.mse_loss(views.rgb, batch.target_rgb)
     if weights.ssim:
-        terms["ssim"] = losses.ssim_loss(views.rgb.permute(0, 3, 1, 2), batch.target_rgb.permute(0, 3, 1, 2))
+        terms["ssim"] = ssim_loss(views.rgb.permute(0, 3, 1, 2), batch.target_rgb.permute(0, 3, 1, 2))
     if weights.lpips:
         pair = (views.rgb.permute(0, 3, 1, 2), batch.target_rgb.permute(0, 3, 1, 2))
         terms["lpips"] = perceptual(*pair)

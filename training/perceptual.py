@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.losses import ssim_loss
+from generator.ssim import ssim_loss
 from training.lpips_vgg import find_weights, load_weights
 
 LARGEST_HEIGHT = 704

@@ -1,4 +1,4 @@
-"""Fit trained networks to another tokenizer: `python -m training.refit decoder|teacher --old TOKENIZER --clips DIR --out DIR`.
+"""Fit trained networks to another tokenizer: `python -m training.refit NAME --old CARD --clips DIR --out DIR`.
 
 Latents of two tokenizers of one family are nearly linear in each other. The linear map between them is found by least
 squares over clips and folded into the layers that read latents (and, for the teacher, into the one that writes them),
@@ -53,7 +53,9 @@ def refit_decoder(state: dict[str, Tensor], matrix: Tensor, offset: Tensor) -> d
     """Return a decoder's weights for other latents; matrix (old, new) and offset give the old from the new."""
     state = dict(state)
     weight = state["patch_embed.proj.weight"].float()
-    state["patch_embed.proj.weight"] = torch.einsum("docij,ck->dokij", weight.movedim(1, 2), matrix).movedim(1, 2)
+    state["patch_embed.proj.weight"] = torch.einsum("docij,ck->dokij", weight.movedim(1, 2), matrix).movedim(
+        1, 2
+    )
     state["patch_embed.proj.bias"] = state["patch_embed.proj.bias"].float() + weight.sum((2, 3, 4)) @ offset
     return state
 
