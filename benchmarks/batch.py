@@ -1,16 +1,17 @@
-"""Measure batches of mini scenes: `python -m benchmarks.batch PART [--scenes N] [--out benchmarks/results/batch]`.
+"""Measure batches of mini scenes: `python -m benchmarks.batch PART... [--scenes N] [--at-most N] [--out OUT]`.
 
-Parts, each of which adds a row or replaces its own in OUT.json and writes OUT.md anew:
+Parts, each of which goes on where its earlier calls ended, until it has made all scenes:
 
-    single      N times `lyra-sim gen`, one after the other
+    single      `lyra-sim gen`, one scene after the other
     pool-1x2    `lyra-sim batch` with one worker of two threads, and ...
     pool-2x1    ... with two workers of one thread each
-    ray         the same on a Ray cluster on this machine (`--ray local`)
-    chaos       kill -9 of a worker or the driver at random, 20 times; hashes against an undisturbed run
+    ray         the same two on a Ray cluster on this machine (`--ray local`)
 
-Every row says the seconds, start of the processes included, the processor seconds of the whole process tree, and the
-load average of the machine before (which lags: the recorded runs had the machine to themselves). All parts make the
-same scenes, and the hashes of what they made are compared.
+So `single pool-2x1 ray` is the whole comparison in one command, and `--at-most` cuts it into shorter ones. Every call
+adds a row to OUT.json and writes OUT.md anew; scenes of other weights than those here are left out of both. A row says
+the seconds, start of the processes included (a part in several calls pays for several starts), the processor seconds,
+and how busy others kept the machine before, during and after. All parts make the same scenes, and the hashes of what
+they made are compared.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ import hashlib
 import json
 import os
 import platform
-import random
-import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from generator.weights import mini
+from generator.weights.checkpoint import load_card
 
 PROMPTS = (
     "warehouse aisle",
@@ -40,52 +42,94 @@ PROMPTS = (
     "cluttered factory cell",
     "living room, warm light",
 )
-KILLS = 20
-PARTS = ("single", "pool-1x2", "pool-2x1", "ray", "chaos")
+PARTS = ("single", "pool-1x2", "pool-2x1", "ray")
+PAIRS = (("pool-1x2", "single"), ("pool-2x1", "single"), ("ray", "pool-2x1"))
+"""Parts that are compared; Ray gives a core to each of its workers, as pool-2x1 does on two."""
+HEADER = (
+    "| part | scenes | calls | seconds | scenes per hour | processor s per scene | peak MiB per process "
+    "| others' share of the processors before, during, after | date |"
+)
+HEADER = (
+    "| part | scenes | calls | seconds | scenes per hour | processor s per scene | peak MiB per process "
+    "| others' share of the processors before, during, after | date |"
+)
+LOOK_S = 2.0
+"""Seconds that the machine is watched for before and after a part."""
+
+Row = dict[str, Any]
+SceneName = tuple[str, int]
+"""Prompt and seed."""
 
 
-def spec(count: int, extra: str = "") -> str:
-    """Return a spec of `count` scenes: prompts in turn, then the next seed."""
-    seeds = -(-count // len(PROMPTS))
+def scene_names(count: int) -> list[SceneName]:
+    """Return prompts in turn, then with the next seed."""
+    return [(PROMPTS[number % len(PROMPTS)], number // len(PROMPTS)) for number in range(count)]
+
+
+def spec(scenes: Sequence[SceneName], extra: str = "") -> str:
+    """Return a spec of these scenes."""
     lines = ["version: 1", "make: {size: mini" + extra + "}", "scenes:"]
-    for seed in range(seeds):
-        chosen = PROMPTS[: count - seed * len(PROMPTS)]
-        lines.append(f"  - {{prompts: {json.dumps(chosen)}, seeds: [{seed}]}}")
+    lines += [f"  - {{prompts: {json.dumps([prompt])}, seeds: [{seed}]}}" for prompt, seed in scenes]
     return "\n".join(lines) + "\n"
 
 
-def timed(work: Any) -> dict[str, Any]:
-    """Run something and return what it took, with what it returned."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    load, began = os.getloadavg()[0], time.perf_counter()
+def timed(work: Callable[[], Row]) -> Row:
+    """Run something and return what it took and how busy others were, with what it returned."""
+    cores = len(os.sched_getaffinity(0))
+    before = busy_share()
+    machine, own, began = busy_seconds(), own_seconds(), time.perf_counter()
     found = work()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = time.perf_counter() - began
+    machine, own = busy_seconds() - machine, own_seconds() - own
     return {
-        "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(cpu, 1),
-        "load_before": round(load, 2),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(own, 1),
+        "machine_cpu_seconds": round(machine, 1),
+        "others": [round(share, 3) for share in (before, (machine - own) / (seconds * cores), busy_share())],
         "date": time.strftime("%Y-%m-%d"),
         **found,
     }
 
 
-def single(count: int, folder: Path) -> dict[str, Any]:
+def busy_seconds() -> float:
+    """Return the processor seconds that anything on this machine has used (Linux)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    # Without idle (3) and waiting for disks (4).
+    return (sum(ticks[:3]) + sum(ticks[5:])) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_share() -> float:
+    """Watch the machine for a moment and return the share of its processors that is in use."""
+    before = busy_seconds()
+    time.sleep(LOOK_S)
+    return (busy_seconds() - before) / (LOOK_S * (os.cpu_count() or 1))
+
+
+def own_seconds() -> float:
+    """Return the processor seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def single(scenes: Sequence[SceneName], folder: Path) -> Row:
     """Run `lyra-sim gen` for each scene."""
-    scenes = {}
-    for number in range(count):
-        prompt, seed = PROMPTS[number % len(PROMPTS)], number // len(PROMPTS)
+    made, peak = {}, 0
+    for number, (prompt, seed) in enumerate(scenes, start=1):
         out = folder / f"{number}.usdz"
-        command = [sys.executable, "-m", "lyra_sim", "gen", prompt, "--seed", str(seed), "--size", "mini"]
-        subprocess.run([*command, "--out", str(out), "--progress", "none"], check=True)
-        scenes[f"{prompt} {seed}"] = hashlib.sha256(out.read_bytes()).hexdigest()
-        note(f"{number + 1} of {count}")
-    return {"scenes": scenes, "peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+        words = [sys.executable, "-m", "lyra_sim", "gen", prompt, "--seed", str(seed), "--size", "mini"]
+        child = subprocess.Popen([*words, "--out", str(out), "--progress", "none"])
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), words)
+        peak = max(peak, usage.ru_maxrss)
+        made[f"{prompt} {seed}"] = digest(out)
+        note(f"{number} of {len(scenes)}")
+    return {"scenes": made, "peak_mib": peak / 1024}
 
 
-def batch(count: int, folder: Path, options: list[str]) -> dict[str, Any]:
+def batch(scenes: Sequence[SceneName], folder: Path, options: list[str]) -> Row:
     """Run `lyra-sim batch` for the same scenes."""
-    (folder / "spec.yaml").write_text(spec(count))
+    (folder / "spec.yaml").write_text(spec(scenes))
     subprocess.run([*command(folder), *options], check=True)
     rows = [json.loads(line) for line in (folder / "out" / "manifest.jsonl").read_text().splitlines()]
     journal = [json.loads(line) for line in (folder / "out" / "journal.jsonl").read_text().splitlines()]
@@ -101,128 +145,107 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "lyra_sim", *words]
 
 
-def chaos(count: int, folder: Path) -> dict[str, Any]:
-    """Kill at random, finish, and compare every file with an undisturbed run."""
-    text = spec(count, ", trajectories: [left], preview: false")
-    calm, wild = folder / "calm", folder / "wild"
-    for place in (calm, wild):
-        place.mkdir()
-        (place / "spec.yaml").write_text(text)
-    subprocess.run([*command(calm), "--workers", "2", "--progress", "none"], check=True)
-    note("undisturbed run done")
-    killed = kill_at_random([*command(wild), "--workers", "2", "--progress", "none"], random.Random(7))
-    subprocess.run([*command(wild), "--workers", "2", "--progress", "none"], check=True)
-    files = [{str(p.relative_to(place)): digest(p) for p in files_of(place)} for place in (calm, wild)]
-    rows = (wild / "out" / "manifest.jsonl").read_text().splitlines()
-    return {
-        "scenes": {},
-        "kills": killed,
-        "files": len(files[0]),
-        "equal": files[0] == files[1],
-        "once_each": len({json.loads(row)["id"] for row in rows}) == len(rows) == count,
-    }
-
-
-def kill_at_random(words: list[str], chance: random.Random) -> dict[str, int]:
-    """Start the batch again and again, and kill the driver or one of its workers after random times."""
-    killed = {"driver": 0, "worker": 0}
-    process = subprocess.Popen(words)
-    while sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(1.0, 12.0))
-        if process.poll() is not None:
-            note(f"finished after {killed}; the kills that are left hit nothing")
-            return killed
-        workers = worker_processes(process.pid)
-        who = "worker" if workers and chance.random() < 0.6 else "driver"
-        os.kill(chance.choice(workers) if who == "worker" else process.pid, signal.SIGKILL)
-        killed[who] += 1
-        note(f"killed {killed}")
-        if who == "driver":
-            process.wait()
-            process = subprocess.Popen(words)
-    process.kill()
-    process.wait()
-    killed["driver"] += 1
-    return killed
-
-
-def worker_processes(pid: int) -> list[int]:
-    """Return the workers of a driver (Linux)."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
-
-
-def files_of(place: Path) -> list[Path]:
-    """Return the scenes' files and the manifest."""
-    out = place / "out"
-    return [p for p in sorted((out / "scenes").rglob("*")) if p.is_file()] + [out / "manifest.jsonl"]
-
-
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run_part(part: str, count: int) -> dict[str, Any]:
-    """Run one part in a folder that is removed afterwards."""
+def run_part(part: str, scenes: Sequence[SceneName]) -> Row:
+    """Run one part for some scenes, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if part == "single":
-            row = timed(lambda: single(count, folder))
-        elif part == "chaos":
-            row = timed(lambda: chaos(count, folder))
+            row = timed(lambda: single(scenes, folder))
         else:
             workers = part.removeprefix("pool-").partition("x")[0]
             options = ["--ray", "local"] if part == "ray" else ["--workers", workers]
-            row = timed(lambda: batch(count, folder, options))
-    return {"part": part, "count": count, **row}
+            row = timed(lambda: batch(scenes, folder, options))
+    return {"part": part, "weights": weights(), **row}
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
+def weights() -> str:
+    """Return what identifies the networks of the mini size; scenes of others cannot be compared."""
+    cards = (mini.TOKENIZER, mini.DECODER)
+    return hashlib.sha256("".join(load_card(card)["sha256"] for card in cards).encode()).hexdigest()[:12]
+
+
+class Record:
+    """The rows of earlier calls and of this one, in OUT.json."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there."""
+        self._path = path
+        self._rows: list[Row] = json.loads(path.read_text()) if path.is_file() else []
+
+    def add(self, row: Row) -> None:
+        """Append a row; rows of other weights go."""
+        self._rows = [r for r in self._rows if r["weights"] == row["weights"]] + [row]
+        self._path.write_text(json.dumps(self._rows, indent=1) + "\n")
+
+    def rows(self, part: str) -> list[Row]:
+        """Return the rows of a part."""
+        return [row for row in self._rows if row["part"] == part]
+
+    def missing(self, part: str, scenes: Sequence[SceneName]) -> list[SceneName]:
+        """Return the scenes that a part has still to make."""
+        made = {name for row in self.rows(part) if row["weights"] == weights() for name in row["scenes"]}
+        return [(prompt, seed) for prompt, seed in scenes if f"{prompt} {seed}" not in made]
+
+
+def table(record: Record) -> str:
     """Write the rows as Markdown."""
+    machine = (
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    )
     lines = [
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}.",
+        f"`python -m benchmarks.batch {' '.join(p for p in PARTS if record.rows(p))}`, {machine}.",
         "",
-        "| part | scenes | seconds | scenes per hour | processor s per scene | peak MiB per process | load | date |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        HEADER,
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for part in PARTS[:-1]:
-        if row := rows.get(part):
-            rate = 3600 * row["count"] / row["seconds"]
-            # Ray's workers are children of its daemons, not ours.
-            cpu = "not counted" if part == "ray" else f"{row['cpu_seconds'] / row['count']:.1f}"
+    for part in PARTS:
+        if rows := record.rows(part):
+            count, seconds = total(rows)
+            # Ray's workers are children of its daemons, not ours: theirs is what the whole machine used.
+            measure = "machine_cpu_seconds" if part == "ray" else "cpu_seconds"
+            cpu = sum(row[measure] for row in rows) / count
             lines.append(
-                f"| {part} | {row['count']} | {row['seconds']:.0f} | {rate:.0f} | "
-                f"{cpu} | {row['peak_mib']:.0f} | {row['load_before']} | {row['date']} |"
+                f"| {part} | {count} | {len(rows)} | {seconds:.0f} | {3600 * count / seconds:.0f} | {cpu:.1f} | "
+                f"{max(row['peak_mib'] for row in rows):.0f} | {'; '.join(map(others, rows))} | {rows[-1]['date']} |"
             )
-    lines += ["", *comparisons(rows)]
+    lines += ["", *comparisons(record)]
     return "\n".join(lines) + "\n"
 
 
-def comparisons(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Write what follows from pairs of rows."""
+def others(row: Row) -> str:
+    """Write how busy others kept the machine."""
+    before, during, after = row["others"]
+    middle = "not told apart" if row["part"] == "ray" else f"{during:.0%}"
+    return f"{before:.0%}, {middle}, {after:.0%}"
+
+
+def total(rows: Sequence[Row]) -> tuple[int, float]:
+    """Return how many scenes the calls of a part made, and their seconds."""
+    return sum(len(row["scenes"]) for row in rows), sum(row["seconds"] for row in rows)
+
+
+def comparisons(record: Record) -> list[str]:
+    """Write what follows from pairs of parts."""
     lines = []
-    for part, base in (
-        ("pool-1x2", "single"),
-        ("pool-2x1", "single"),
-        ("ray", "pool-1x2"),
-        ("ray", "pool-2x1"),
-    ):
-        if part in rows and base in rows:
-            first, second = rows[part], rows[base]
-            ratio = second["seconds"] / second["count"] / (first["seconds"] / first["count"])
+    for part, base in PAIRS:
+        if (first := record.rows(part)) and (second := record.rows(base)):
+            (count, seconds), (base_count, base_seconds) = total(first), total(second)
+            ratio = base_seconds / base_count / (seconds / count)
             lines.append(f"{part}: {ratio:.2f} times the scenes per hour of {base}.")
-    made = [row["scenes"] for part, row in rows.items() if row["scenes"]]
-    shared = set.intersection(*(set(scenes) for scenes in made)) if made else set()
+    made = [
+        {name: sha for row in rows for name, sha in row["scenes"].items()} for rows in map(record.rows, PARTS)
+    ]
+    made = [scenes for scenes in made if scenes]
+    shared = set.intersection(*map(set, made)) if made else set()
     differing = sorted(scene for scene in shared if len({scenes[scene] for scenes in made}) > 1)
     said = f"{len(differing)} DIFFER: {', '.join(differing)}" if differing else "all have equal bytes"
-    lines.append(f"{len(shared)} scenes are in all {len(made)} rows; {said}.")
-    if row := rows.get("chaos"):
-        lines.append(
-            f"chaos: {row['kills']['worker']} workers and {row['kills']['driver']} drivers killed while making "
-            f"{row['count']} scenes; every scene once: {row['once_each']}; {row['files']} files compared with an "
-            f"undisturbed run, equal: {row['equal']}; {row['seconds']:.0f} s ({row['date']})."
-        )
+    if len(made) > 1:
+        lines.append(f"{len(shared)} scenes are in all {len(made)} parts; {said}.")
     return lines
 
 
@@ -237,21 +260,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; none: only the table")
-    parser.add_argument("--scenes", type=int, default=24, help="how many (24)")
+    parser.add_argument("--scenes", type=int, default=24, help="how many in all (24)")
+    parser.add_argument("--at-most", type=int, help="end each part after this many further scenes")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/batch"), help="OUT.json, OUT.md")
     args = parser.parse_args()
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    store = args.out.with_suffix(".json")
+    record = Record(args.out.with_suffix(".json"))
     for part in args.parts:
-        row = run_part(part, args.scenes)
-        rows = json.loads(store.read_text()) if store.is_file() else {}
-        rows[part] = row
-        store.write_text(json.dumps(rows, indent=1) + "\n")
-        note(f"{part}: {row['seconds']} s")
-    text = table(json.loads(store.read_text()))
-    args.out.with_suffix(".md").write_text(text)
-    sys.stdout.write(text)
+        scenes = scene_names(args.scenes)
+        missing = record.missing(part, scenes)[: args.at_most]
+        if missing:
+            row = run_part(part, missing)
+            record.add(row)
+            args.out.with_suffix(".md").write_text(table(record))
+            note(f"{part}: {len(missing)} scenes in {row['seconds']} s")
+        else:
+            note(f"{part}: has made all {len(scenes)} scenes")
+    sys.stdout.write(table(record))
 
 
 if __name__ == "__main__":
