@@ -27,6 +27,8 @@ class Request:
     """Same input and seed, same scene."""
     size: str = "auto"
     """`mini`, `full` or `auto`."""
+    resolution: tuple[int, int] | None = None
+    """Height and width of the frames [px]; None takes those of the size."""
     strict: bool = False
     """Whether a prompt that names no known kind of place is an error."""
     target: Target = "isaac-6"
@@ -67,8 +69,22 @@ class Request:
     """Factor on the movement distance of every camera path."""
     cameras: Path | None = None
     """Own camera path, in place of `trajectories`."""
+    refine: int = 0
+    """Steps of optimisation against the teacher's frames after decoding; 0 for none."""
     camera_height: float | None = None
     """True height of the picture's camera above the floor [m]; sets the scale."""
+    video: Path | None = None
+    """Video to start from, in place of a picture."""
+    depth_video: Path | None = None
+    """Depth of its frames."""
+    video_cameras: Path | None = None
+    """Its poses; without them its camera must stand still."""
+    video_span: tuple[int, int] | None = None
+    """First and last frame of it to take; None takes all."""
+    times: tuple[float, ...] = ()
+    """Frames of the video to make scenes of, for decoders of scenes that move; for others one to take alone."""
+    chunks: int = 1
+    """Clips per camera path, each going on where the one before it ends."""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,11 +46,38 @@ class Size:
     """Depth that camera paths turn around, over the median depth of the picture."""
     safety: SafetyMode | None = None
     """Whether the Cosmos guardrail checks prompts and videos; None for weights that speak of no guardrail."""
+    dynamic: Path | None = None
+    """Card of the decoder for scenes that move; None where there is none."""
     device: str = "cpu"
     """Torch device that the generating networks run on."""
     precision: str = "float32"
     """Torch type of their weights."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether the decoder is the one for scenes that move."""
+        return self.decoder == self.dynamic
+
+    def for_motion(self) -> Size:
+        """Return the size with the decoder for scenes that move, where it has one.
+
+        Raises:
+            LyraSimError: That decoder has no weights here.
+        """
+        if self.dynamic is None:
+            return self
+        if not self.dynamic.is_file():
+            raise LyraSimError(
+                f"--time at --size {self.name} needs the weights {self.dynamic.stem} "
+                f"(lyra-sim weights pull {self.dynamic.stem})"
+            )
+        return replace(self, decoder=self.dynamic)
+
+
+FRAME_STEP = 16
+"""Pixels that a token of the networks spans along an axis; sides of frames are multiples of it."""
+FRAME_RANGE = range(64, 2048 + 1)
+"""Sides that frames can have [px]."""
 
 MINI = Size("mini", 176, 320, 17, mini.TOKENIZER, mini.DECODER)
 
@@ -65,6 +92,7 @@ def full() -> Size:
         121,
         folder / "cosmos-tokenizer.json",
         folder / "lyra-static.json",
+        dynamic=folder / "lyra-dynamic.json",
         denoiser=folder / "gen3c.json",
         text_encoder=folder / "t5-text-encoder.json",
         picture_teacher="gen3c",
@@ -96,12 +124,29 @@ def missing_for_full(*, has_gpu: bool) -> list[str]:
     return missing
 
 
-def resolve(name: str) -> Size:
+def resolve(name: str, resolution: tuple[int, int] | None = None) -> Size:
     """Return the size that a user asked for; `auto` is full where it can run, else mini.
 
+    Args:
+        name: `mini`, `full` or `auto`.
+        resolution: Height and width of the frames [px]; None takes those of the size.
+
     Raises:
-        LyraSimError: The full size was asked for by name and cannot run here.
+        LyraSimError: The full size was asked for by name and cannot run here, or nothing runs at the resolution.
     """
+    size = _named(name)
+    if resolution is None:
+        return size
+    height, width = resolution
+    if height % FRAME_STEP or width % FRAME_STEP or not all(s in FRAME_RANGE for s in resolution):
+        raise LyraSimError(
+            f"--resolution {width}x{height}: sides must be multiples of {FRAME_STEP} from {FRAME_RANGE[0]} to "
+            f"{FRAME_RANGE[-1]}; the embedded networks are trained at 320x176 and 640x352"
+        )
+    return replace(size, height=height, width=width)
+
+
+def _named(name: str) -> Size:
     if name == "mini":
         return MINI
     import torch

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
 from lyra_sim.atomic import atomic_folder, require_replaceable_folder
-from lyra_sim.commands.options import add_progress
+from lyra_sim.commands.options import add_progress, add_resolution
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -59,23 +58,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="with --protocol: the photograph the scenes show (0)",
     )
-    parser.add_argument(
-        "--resolution", type=_resolution, metavar="WxH", help="size to judge at; the cameras' own"
-    )
+    add_resolution(parser, "size to judge at; the cameras' own")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write eval.json, eval.md and a picture grid there"
     )
     add_progress(parser)
     parser.set_defaults(run=run)
-
-
-def _resolution(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
-    if not match or not all(int(side) > 10 for side in match.groups()):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size such as 640x352, of more than 10 pixels a side"
-        )
-    return int(match[2]), int(match[1])
 
 
 def run(args: argparse.Namespace) -> int:

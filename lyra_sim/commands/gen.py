@@ -13,6 +13,7 @@ from lyra_sim.commands.options import (
     add_collider_shape,
     add_files_beside,
     add_progress,
+    add_resolution,
     add_size,
     add_target,
     add_trajectories,
@@ -21,7 +22,7 @@ from lyra_sim.commands.options import (
 from lyra_sim.commands.picture_options import add_picture_options, check_picture, remote_picture_fields
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
-from lyra_sim.stages import STAGE_WEIGHTS
+from lyra_sim.stages import REFINE_STEP, STAGE_WEIGHTS
 
 EPILOG = """\
 examples:
@@ -53,6 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--seed", type=int, default=0, metavar="N", help="same prompt and seed, same scene (0)"
     )
     add_size(parser)
+    add_resolution(
+        parser, "frames to imagine and decode; 320x176, or 640x352 for more detail in 4 times the time"
+    )
     add_target(parser)
     add_trajectories(parser)
     parser.add_argument(
@@ -73,6 +77,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add_picture_options(parser)
     parser.add_argument(
+        "--refine",
+        type=int,
+        default=0,
+        metavar="N",
+        help="optimise the decoded Gaussians in N steps against the teacher's frames (0: leave them as decoded)",
+    )
+    parser.add_argument(
         "--strict", action="store_true", help="fail when the prompt names no kind of place we know"
     )
     parser.add_argument(
@@ -84,7 +95,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check what can be checked without loading anything heavy, then generate."""
-    progress = Progress(args.progress, STAGE_WEIGHTS)
+    progress = Progress(args.progress, STAGE_WEIGHTS | {"refine": REFINE_STEP * max(args.refine, 0)})
     args.progress_reporter = progress
     check(args)
     if args.server:
@@ -97,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         prompt=args.prompt,
         seed=args.seed,
         size=args.size,
+        resolution=args.resolution,
         strict=args.strict,
         target=args.target,
         trajectories=args.trajectories,
@@ -119,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
         movement=args.movement,
         cameras=args.cameras,
         camera_height=args.height_of_camera,
+        refine=args.refine,
     )
     result = generate(request, progress)
     progress.result(**result)
@@ -135,6 +148,9 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
             "--keep and --ply stay on the machine that generates; leave them out with --server"
         )
 
+    if args.refine:
+        raise LyraSimError("--refine works on this machine only; leave it out with --server")
+
     def show(message: jobs.Message) -> None:
         if isinstance(message, jobs.Progress):
             progress.relay(message.stage, message.fraction, message.message)
@@ -143,6 +159,8 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
         raise LyraSimError(
             "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
         )
+    if args.resolution:
+        raise LyraSimError("--resolution works on this machine only; leave it out with --server")
     if args.collider == "world":
         raise LyraSimError("--collider world works on this machine only; leave it out with --server")
     request: dict[str, object] = {
@@ -172,6 +190,8 @@ def check(args: argparse.Namespace) -> None:
         raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle", or give --image')
     if args.seed < 0 or args.seed >= 2**63:
         raise LyraSimError(f"--seed {args.seed}: must be 0 or more and below 2^63")
+    if args.refine < 0:
+        raise LyraSimError(f"--refine {args.refine}: must be 0 or more steps")
     check_scene_files(args.out, args.ply)
     if args.keep is not None:
         require_replaceable_folder(args.keep)

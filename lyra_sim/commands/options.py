@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from lyra_sim.atomic import require_replaceable_file
@@ -32,6 +33,20 @@ def add_size(parser: argparse._ActionsContainer) -> None:
         default="auto",
         help="mini: embedded networks on the CPU; full: published weights on a CUDA GPU; auto: full where it can run",
     )
+
+
+def add_resolution(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add `--resolution WxH`, read as (height, width) [px]."""
+    parser.add_argument("--resolution", type=_resolution, metavar="WxH", help=help)
+
+
+def _resolution(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if not match or not all(int(side) > 10 for side in match.groups()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size such as 640x352, of more than 10 pixels a side"
+        )
+    return int(match[2]), int(match[1])
 
 
 def add_trajectories(parser: argparse._ActionsContainer) -> None:
