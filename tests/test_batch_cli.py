@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from test_batch_run import GOOD, HERE, hashes, run
 
 from lyra_sim.batch import manifest
@@ -18,6 +19,7 @@ from lyra_sim.batch.work import SCENE, Task
 from lyra_sim.cli import main
 from lyra_sim.commands import batch as command
 from lyra_sim.usd.reader import read_usd
+from tests.picture_files import room_picture
 
 
 @pytest.fixture
@@ -169,19 +171,31 @@ def test_ray_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert hashes(tmp_path / "out") == hashes(other / "out")
 
 
-def test_one_real_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show that the generator's own scene, small, gets through measuring, maps and manifest, and keeps its facts."""
+def test_real_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show that scenes of a prompt and a picture, small, get through measuring, maps, manifest and page."""
     import batch_fakes
 
     import generator.generate as chain
     from generator.sizes import MINI
 
     tiny = dataclasses.replace(MINI, height=64, width=112)
-    monkeypatch.setattr(chain, "resolve", lambda name: tiny)
+    monkeypatch.setattr(chain, "resolve", lambda *_: tiny)
     monkeypatch.setattr(batch_fakes, "generate", generate_scene)
-    text = "version: 1\nmake: {size: mini, trajectories: [left]}\nscenes:\n - prompts: [office corridor]\n"
-    assert run(tmp_path, text)["done"] == 1
-    (row,) = manifest.read_manifest(tmp_path / "out")
+    Image.fromarray(room_picture(wall=6.0, pitch=10.0).rgb).save(tmp_path / "room.png")
+    text = "version: 1\nmake: {size: mini, teacher: warp, trajectories: [left]}\n"
+    text += "scenes:\n - prompts: [office corridor]\n - pictures: '*.png'\n"
+    assert run(tmp_path, text)["done"] == 2
+    row, of_picture = manifest.read_manifest(tmp_path / "out")
+    assert (row["metric"], row["picture"]) == (True, None)
+    assert (of_picture["metric"], of_picture["picture"]) == (False, "room.png")
+    assert len(of_picture["picture_sha256"]) == 64
+    assert of_picture["metrics"]["free_floor_m2"] > 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    shown = json.loads(page.split("const DATA = ", 1)[1].split(";\n", 1)[0])["scenes"]
+    assert [(s["from"], s["metric"], s["teacher"]) for s in shown] == [
+        (None, True, "warp"),
+        ("room.png", False, "warp"),
+    ]
     scene = read_usd(tmp_path / "out" / row["scene"])
     assert row["metrics"]["gaussians"] == len(scene.gaussians)
     assert row["metrics"]["collider_gap_cm"] > 0

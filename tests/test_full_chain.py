@@ -49,7 +49,7 @@ def size(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Size
     small = dataclasses.replace(
         sizes.full(), height=64, width=112, frames=9, device="cpu", precision="float32"
     )
-    monkeypatch.setattr(chain, "resolve", lambda name: small)
+    monkeypatch.setattr(chain, "resolve", lambda *_: small)
     return small
 
 

@@ -40,7 +40,7 @@ def test_what_is_kept_is_loaded_once() -> None:
 @pytest.fixture
 def picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a photograph of a room; run the chain on small frames, and let no trajectory be taken from disk."""
-    monkeypatch.setattr(chain, "resolve", lambda name: TINY)
+    monkeypatch.setattr(chain, "resolve", lambda *_: TINY)
     monkeypatch.setenv("LYRA_SIM_TRAJECTORIES", str(tmp_path / "jobs"))
     Image.fromarray(room_picture(wall=6.0, pitch=10.0).rgb).save(tmp_path / "room.png")
     return tmp_path / "room.png"

@@ -31,7 +31,13 @@ def _row(made: Mapping[str, Any], split: str) -> dict[str, Any]:
     folder = f"{SCENES}/{made['id']}"
     paths = {"scene": SCENE, "preview": PREVIEW, "map": MAP, "collider": COLLIDER}
     files = {key: f"{folder}/{name}" if name in made["files"] else None for key, name in paths.items()}
-    return {"id": made["id"], "split": split, **files, **{k: v for k, v in made.items() if k != "id"}}
+    rest = {name: value for name, value in made.items() if name != "id"}
+    return {"id": made["id"], "split": split, **files, "metric": is_metric(made), **rest}
+
+
+def is_metric(made: Mapping[str, Any]) -> bool:
+    """Say whether a scene's lengths are metres, or right up to one factor only, as of most pictures."""
+    return bool(made["provenance"].get("metric", True))
 
 
 def write_manifest(folder: BatchFolder, plan: Plan, state: State) -> None:
@@ -81,6 +87,7 @@ def _schema(pa: Any) -> Any:
             ("rejected", pa.list_(text)),
             ("size", text),
             ("target", text),
+            ("metric", pa.bool_()),
             *metrics,
             ("bounds_min_m", pa.list_(number, 3)),
             ("bounds_max_m", pa.list_(number, 3)),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyra_sim.atomic import atomic_path
 from lyra_sim.batch.folder import PAGE, SCENES, BatchFolder
+from lyra_sim.batch.manifest import is_metric
 from lyra_sim.batch.measure import METRICS
 from lyra_sim.batch.work import SCENE, THUMBNAIL
 
@@ -37,6 +39,7 @@ def write_page(folder: BatchFolder, plan: Plan, state: State) -> None:
 def _entry(scene: Any, state: State) -> dict[str, Any] | None:
     """Return what the page shows of a scene; None for one that has not been tried."""
     entry = {"id": scene.id, "prompt": scene.prompt, "split": scene.split, "slots": dict(scene.slots)}
+    entry["from"] = Path(scene.picture).name if scene.picture else None
     if scene.id in state.done:
         row = state.done[scene.id]
         here = f"{SCENES}/{scene.id}"
@@ -45,6 +48,8 @@ def _entry(scene: Any, state: State) -> dict[str, Any] | None:
             "seed": row["seed"],
             "requested": row["requested_seed"],
             "size": row["size"],
+            "teacher": row["provenance"].get("teacher", {}).get("teacher"),
+            "metric": is_metric(row),
             "metrics": row["metrics"],
             "file": f"{here}/{SCENE}",
             "folder": here,
