@@ -4,8 +4,8 @@ from training.stage import LossWeights, Stage
 
 STAGE = Stage(
     name="mini_4_detail",
-    steps=700,
-    learning_rate=4e-4,
+    steps=1300,
+    learning_rate=5e-4,
     size=None,
     views=(1, 3),
     targets=2,
