@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from lyra_sim.collider.viewpoints import choose_views
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files import READERS, WRITERS, read_gaussians, write_gaussians
 from lyra_sim.files.meshes import read_mesh
-from lyra_sim.gaussians import Gaussians
 from lyra_sim.ground import GroundReport, opaque_points, stand_on_floor
+from lyra_sim.metric_depth import ROUGH_SPREAD, RenderDepth, ScaleReport, read_metric_views, scale_from_depth
 from lyra_sim.relabel import with_labels
 from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import AXES, Similarity, rotation_between, with_sh_degree
@@ -26,9 +26,6 @@ from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
 VIEW_SIZE = 192
 """Side of the depth maps that a collider is fused from [px]."""
-
-RenderDepth = Callable[[Gaussians, np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
-"""Render z-depth [m] and alpha, (V, H, W) each, of Gaussians from poses (V, 4, 4), intrinsics (V, 4), height, width."""
 
 APPROXIMATIONS = (
     "none",
@@ -59,6 +56,12 @@ class ConvertConfig:
     """Factor on lengths."""
     camera_height: float | None = None
     """True height of the first camera, which is the input's origin, above the floor [m]; sets the scale."""
+    camera: str | None = None
+    """A `transforms.json` in the input's frame, of cameras that saw metric depth; sets the scale."""
+    depth: str | None = None
+    """Metric depth of that camera; the maps that the file names when left out."""
+    depth_unit: str | None = None
+    """`mm` or `m`; millimetres for whole numbers and metres for floating-point ones when left out."""
     level: bool = False
     """Whether to turn and move the scene so that its floor lies at z = 0."""
     sh_degree: int | None = None
@@ -85,6 +88,8 @@ class ConvertReport:
     """Number of Gaussians written."""
     sh_degree: int
     ground: GroundReport | None
+    metric: ScaleReport | None
+    """The scale from metric depth."""
     collider_kind: str
     """`fused`, `world`, `file` or `missing`."""
     collider: ColliderReport | None
@@ -114,9 +119,22 @@ def convert(
     source, destination, config = Path(source), Path(destination), config or ConvertConfig()
     _check(destination, config)
     notes: list[str] = []
-    scene = load_scene(source)
-    scene = move_scene(scene, Similarity(turn_of(config.up_axis), scale=config.scale))
-    ground = None
+    views = None
+    if config.camera is not None:
+        depth = None if config.depth is None else Path(config.depth)
+        views = read_metric_views(Path(config.camera), depth, unit=config.depth_unit)
+    scene, ground, metric = load_scene(source), None, None
+    if views is not None:
+        metric = scale_from_depth(
+            scene.gaussians, views, _renderer(render, "measure the scale with; use --scale")
+        )
+    scale = config.scale if metric is None else metric.scale
+    if metric is not None and metric.spread > ROUGH_SPREAD:
+        notes.append(
+            f"Half of the pixels disagree by more than {metric.spread:.0%} about the scale, so it is rough; check that "
+            "--camera is in the input's own frame, and that the depth is its own."
+        )
+    scene = move_scene(scene, Similarity(turn_of(config.up_axis), scale=scale))
     if config.level or config.camera_height is not None:
         level, ground = stand_on_floor(scene.gaussians, camera_height=config.camera_height)
         scene = move_scene(scene, level)
@@ -131,7 +149,8 @@ def convert(
         scene, report = _with_meshes(scene, config, render, notes)
         if config.collider_approximation == "pieces":
             scene = with_pieces(scene, notes)
-        scene = replace(scene, provenance=converted_provenance(scene.provenance, source, config))
+        measured = {"ground": ground, "scale_from_depth": metric}
+        scene = replace(scene, provenance=converted_provenance(scene.provenance, source, config, measured))
         from lyra_sim.usd.writer import write_usdz
 
         write_usdz(
@@ -146,7 +165,9 @@ def convert(
     else:
         write_gaussians(destination, scene.gaussians)
     kind = scene.collider_kind if scene.collider is not None else "missing"
-    return ConvertReport(len(scene.gaussians), scene.gaussians.sh_degree, ground, kind, report, tuple(notes))
+    return ConvertReport(
+        len(scene.gaussians), scene.gaussians.sh_degree, ground, metric, kind, report, tuple(notes)
+    )
 
 
 def load_scene(path: Path) -> Scene:
@@ -177,9 +198,12 @@ def move_scene(scene: Scene, move: Similarity) -> Scene:
 
 
 def converted_provenance(
-    before: Mapping[str, object], source: Path, config: ConvertConfig
+    before: Mapping[str, object],
+    source: Path,
+    config: ConvertConfig,
+    measured: Mapping[str, GroundReport | ScaleReport | None],
 ) -> dict[str, object]:
-    """Return the input's provenance with this conversion added to its history."""
+    """Return the input's provenance with this conversion, and what it measured, added to its history."""
     with open(source, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     step = {
@@ -187,6 +211,7 @@ def converted_provenance(
         "input_sha256": digest,
         "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()},
         "lyra_sim": __version__,
+        **{name: asdict(report) for name, report in measured.items() if report is not None},
     }
     unknown = {
         "generated": "unknown",
@@ -206,6 +231,10 @@ def _check(destination: Path, config: ConvertConfig) -> None:
         raise LyraSimError(f"--scale {config.scale}: must be positive")
     if config.camera_height is not None and not 0 < config.camera_height < 1000:
         raise LyraSimError(f"--height-of-camera {config.camera_height}: must be between 0 and 1000 m")
+    if config.depth is not None and config.camera is None:
+        raise LyraSimError("--depth: needs --camera, the camera that saw it, in the input's own frame")
+    if config.camera is not None and (config.scale != 1.0 or config.camera_height is not None):
+        raise LyraSimError("--camera: its depth sets the scale; leave out --scale and --height-of-camera")
     check_collider(config.collider_approximation, config.collider_faces)
     if not 0.005 <= config.collider_voxel <= 1:
         raise LyraSimError(f"--collider-voxel {config.collider_voxel}: must be between 0.005 and 1 m")
@@ -275,8 +304,7 @@ def _with_collider(
         return replace(scene, collider=mesh, collider_kind="file"), None
     if scene.collider is not None:
         return scene, None
-    if render is None:
-        raise LyraSimError("no renderer at hand to make a collider with; use --collider none or a mesh file")
+    render = _renderer(render, "make a collider with; use --collider none or a mesh file")
     c2w, intrinsics = choose_views(scene.gaussians, height=VIEW_SIZE, width=VIEW_SIZE)
     depth, alpha = render(scene.gaussians, c2w, intrinsics, VIEW_SIZE, VIEW_SIZE)
     floor = find_floor(opaque_points(scene.gaussians))
@@ -289,3 +317,9 @@ def _with_collider(
     fused = ColliderConfig(voxel=config.collider_voxel, faces=config.collider_faces, floor=flat)
     mesh, report = fuse_depth(depth, alpha, c2w, intrinsics, config=fused)
     return replace(scene, collider=mesh, collider_kind="fused"), report
+
+
+def _renderer(render: RenderDepth | None, purpose: str) -> RenderDepth:
+    if render is None:
+        raise LyraSimError(f"no renderer at hand to {purpose}")
+    return render

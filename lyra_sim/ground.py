@@ -80,30 +80,6 @@ def stand_on_floor(
     return level, report
 
 
-def estimate_scale(rendered: np.ndarray, metric: np.ndarray) -> tuple[float, float]:
-    """Return the factor from rendered to metric depth and its relative uncertainty.
-
-    Both maps show the same pixels, (V, H, W); the factor is the median of their ratio where both are positive, the
-    uncertainty half the spread between the views' own medians (of one view: between its quarters).
-
-    Raises:
-        LyraSimError: Fewer than 100 pixels have both depths.
-    """
-    both = (rendered > 0) & (metric > 0) & np.isfinite(rendered) & np.isfinite(metric)
-    if both.sum() < 100:
-        raise LyraSimError(
-            f"only {int(both.sum())} pixels have rendered and metric depth; at least 100 are needed"
-        )
-    ratio = np.where(both, metric / np.where(both, rendered, 1.0), np.nan)
-    factor = float(np.nanmedian(ratio))
-    parts = [ratio[v] for v in range(len(ratio)) if both[v].sum() >= 20]
-    if len(parts) < 2:
-        flat = ratio[both]
-        parts = [flat[i::4] for i in range(4)]
-    medians = np.array([np.nanmedian(p) for p in parts])
-    return factor, float(np.ptp(medians) / 2 / factor)
-
-
 def _height_error(floor: Floor) -> float:
     """Return the standard error of the plane's height; splats on a floor share errors, so few count as independent."""
     independent = 50.0

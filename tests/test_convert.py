@@ -32,7 +32,7 @@ from lyra_sim.convert import ConvertConfig, convert
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files import read_ply, read_spz, write_ply
 from lyra_sim.gaussians import Gaussians
-from lyra_sim.ground import estimate_scale, stand_on_floor
+from lyra_sim.ground import stand_on_floor
 from lyra_sim.inspect import inspect_file
 from lyra_sim.scene import Scene, TriangleMesh
 from lyra_sim.transform import AXES, Similarity, rotation_between
@@ -184,20 +184,6 @@ def test_split_vertices_keeps_triangles_and_cuts_contacts() -> None:
     assert np.unique(edges, axis=0, return_counts=True)[1].max() <= 2
     whole = split_vertices(TriangleMesh(square().vertices, square().faces))
     assert len(whole.vertices) == 4
-
-
-def test_scale_from_metric_depth() -> None:
-    """The factor between rendered and metric depth is found with outliers about, and its uncertainty said."""
-    rng = np.random.default_rng(0)
-    metric = rng.uniform(1, 8, (4, 20, 30))
-    rendered = metric / 2.5 * rng.normal(1, 0.02, metric.shape)
-    rendered[:, :3] = rng.uniform(0, 10, (4, 3, 30))
-    metric[:, -1] = 0
-    factor, uncertainty = estimate_scale(rendered, metric)
-    assert abs(factor - 2.5) < 0.02
-    assert 0 < uncertainty < 0.01
-    with pytest.raises(LyraSimError, match="pixels"):
-        estimate_scale(rendered, metric * 0)
 
 
 def test_camera_height_needs_a_floor() -> None:

@@ -16,6 +16,7 @@ from lyra_sim.gaussians import Gaussians
 EPILOG = """\
 examples:
   lyra-sim convert capture.ply scene.usdz --up-axis=-y:z --height-of-camera 1.5
+  lyra-sim convert capture.ply scene.usdz --up-axis=-y:z --level --camera transforms.json --depth depth.png
   lyra-sim convert scene.usdz old.usdz --target isaac-5
   lyra-sim convert scene.usdz splats.ply
 """
@@ -47,6 +48,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         type=float,
         metavar="METRES",
         help="true height above the floor of the first camera, the input's origin; levels the floor and sets the scale",
+    )
+    parser.add_argument(
+        "--camera",
+        metavar="JSON",
+        help="nerfstudio transforms.json, in the input's own frame, of cameras that saw metric depth: sets the scale",
+    )
+    parser.add_argument(
+        "--depth",
+        metavar="FILE",
+        help="metric depth of --camera: 16-bit PNG, EXR, NPY (those that its frames name)",
+    )
+    parser.add_argument(
+        "--depth-unit",
+        choices=("mm", "m"),
+        help="unit of the depth (whole numbers: mm, floating-point ones: m)",
     )
     parser.add_argument("--level", action="store_true", help="find the floor and move it to z = 0")
     parser.add_argument(
@@ -89,6 +105,9 @@ def run(args: argparse.Namespace) -> int:
         up_axis=parse_axes(args.up_axis),
         scale=args.scale,
         camera_height=args.height_of_camera,
+        camera=args.camera,
+        depth=args.depth,
+        depth_unit=args.depth_unit,
         level=args.level,
         sh_degree=args.sh_degree,
         drop_floaters=args.drop_floaters,
@@ -113,8 +132,17 @@ def run(args: argparse.Namespace) -> int:
         )
     if report.ground is not None:
         ground = report.ground
-        unsure = "" if ground.scale_uncertainty is None else f" +- {ground.scale_uncertainty:.1%}"
-        lines.append(f"floor: was tilted {ground.tilt_degrees:.1f} degrees; scale {ground.scale:.4g}{unsure}")
+        lines.append(f"floor: was tilted {ground.tilt_degrees:.1f} degrees")
+        if ground.scale_uncertainty is not None:
+            lines.append(
+                f"scale: {ground.scale:.4g} +- {ground.scale_uncertainty:.1%} from the camera's height"
+            )
+    if report.metric is not None:
+        metric = report.metric
+        lines.append(
+            f"scale: {metric.scale:.4g} +- {metric.uncertainty:.1%} from the depth of {metric.views} view(s); half of "
+            f"{metric.pixels} pixels agree to {metric.spread:.1%}"
+        )
     sys.stderr.write("\n".join([*lines, *report.notes]) + "\n")
     return 0
 
