@@ -36,6 +36,7 @@ TINY = DecoderConfig(
 HEIGHT, WIDTH, FRAMES, VIEWS = 32, 48, 9, 2
 STAGE = Stage(
     name="tiny",
+    size=(HEIGHT, WIDTH),
     steps=4,
     warmup=2,
     views=(1, 2),
@@ -245,3 +246,31 @@ def test_cache_errors_need_the_conditioning_depth(scenes: Path) -> None:
     scene = SceneArrays.of(scenes / "00000")
     with pytest.raises(LyraSimError, match=r"training\.scenes"):
         draw_static(scene, replace(STAGE, cache_errors=True), np.random.default_rng(5))
+
+
+def test_a_window_is_what_a_smaller_camera_sees(scenes: Path) -> None:
+    """Show that a window cuts every map alike: rays through its pixels are rays of the whole frame's pixels."""
+    from generator.decoder.rays import pixel_rays
+
+    scene = SceneArrays.of(scenes / "00000")
+    part = scene.window((16, 32), np.random.default_rng(2))
+    top, left = -(part.intrinsics - scene.intrinsics)[0, 0, [3, 2]].astype(int)
+    assert part.rgb.shape[2:4] == (16, 32)
+    assert part.latents.shape[-2:] == (2, 4)
+    assert np.array_equal(part.rgb[1, 4], scene.rgb[1, 4, top : top + 16, left : left + 32])
+    rows, columns = (slice(a // 4, a // 4 + n) for a, n in ((top, 4), (left, 8)))
+    assert np.array_equal(part.depth[1, 4], scene.depth[1, 4, rows, columns])
+    whole, cut = (make_batch(s, np.array([0, 1]), [(0, 3)]) for s in (scene, part))
+    rays = pixel_rays(whole.c2w[0], whole.intrinsics[0], (HEIGHT, WIDTH), cell=4, unit=True)[1]
+    mine = pixel_rays(cut.c2w[0], cut.intrinsics[0], (16, 32), cell=4, unit=True)[1]
+    torch.testing.assert_close(mine, rays[..., rows, columns])
+
+
+def test_a_step_can_see_a_window_alone(scenes: Path) -> None:
+    """Show that a stage with a window gives batches of its size, and the same one for the same step."""
+    stage = replace(STAGE, window=(16, 32))
+    one, other = (
+        draw_static(SceneArrays.of(scenes / "00000"), stage, np.random.default_rng(4)) for _ in "ab"
+    )
+    assert one.target_rgb.shape[1:3] == (16, 32)
+    assert torch.equal(one.latents, other.latents)

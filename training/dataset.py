@@ -15,6 +15,9 @@ from lyra_sim.errors import LyraSimError
 from training.cache_errors import disturbed_cache
 from training.stage import Stage
 
+WINDOW_STEP = 16
+"""Pixels that windows of a frame begin and end on: a token of the decoder."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -116,6 +119,35 @@ class SceneArrays:
         cache_depth[views], cache_mask[views] = depth, mask
         return replace(self, cache_depth=cache_depth, cache_mask=cache_mask)
 
+    def window(self, size: tuple[int, int], rng: np.random.Generator) -> SceneArrays:
+        """Return a random window of all frames, as a camera with a smaller picture would have seen it.
+
+        Args:
+            size: Height and width [px], multiples of `WINDOW_STEP`; frames that are smaller stay as they are.
+            rng: Chooses the place.
+        """
+        shape = self.rgb.shape[2:4]
+        height, width = (min(a, b) for a, b in zip(size, shape, strict=True))
+        top, left = (
+            WINDOW_STEP * int(rng.integers((whole - part) // WINDOW_STEP + 1))
+            for whole, part in zip(shape, (height, width), strict=True)
+        )
+
+        def part(array: np.ndarray, pixels: int) -> np.ndarray:
+            rows = slice(top // pixels, (top + height) // pixels)
+            return array[..., rows, left // pixels : (left + width) // pixels]
+
+        cell, latent = (shape[1] // array.shape[-1] for array in (self.depth, self.latents))
+        return replace(
+            self,
+            rgb=self.rgb[:, :, top : top + height, left : left + width],
+            depth=part(self.depth, cell),
+            latents=part(self.latents, latent),
+            cache_depth=part(self.cache_depth, cell),
+            cache_mask=part(self.cache_mask, cell),
+            intrinsics=self.intrinsics - np.array([0, 0, left, top]),
+        )
+
 
 class SceneDataset:
     """Draw batches from a folder of scenes that are prepared (`python -m training.prepare` makes them)."""
@@ -180,6 +212,8 @@ def draw_static(scene: SceneArrays, stage: Stage, rng: np.random.Generator) -> B
     error = float(np.exp(stage.cache_noise * rng.standard_normal()))
     if stage.cache_errors:
         scene = scene.with_cache_errors(order, rng)
+    if stage.window:
+        scene = scene.window(stage.window, rng)
     return make_batch(scene, order, wanted, cache_scale=error)
 
 

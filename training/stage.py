@@ -60,6 +60,8 @@ class Stage:
     None takes prepared scenes of every size."""
     frames: int = 17
     """Frames per input view, 8k + 1, where the data can be cut."""
+    window: tuple[int, int] | None = None
+    """Height and width [px] of the random window of the frames that a step sees, where time is short; None: all."""
     samples: int = 1
     """Scenes per step and process; their gradients are averaged."""
     stored_latents: bool = True

@@ -10,6 +10,8 @@ from training.stage import LossWeights, Stage
 
 DIRECT_SHARE = 1 / 3
 """Share of the steps that come before the renderer."""
+WINDOW = (80, 160)
+"""Height and width [px] of the window of the frames that a training step sees, a quarter of them at 176x320."""
 SCALE_ERROR = 0.1
 """Standard deviation of the log-scale error of the cache in the row that trains with errors."""
 
@@ -106,6 +108,8 @@ def make_stages(steps: int) -> tuple[Stage, Stage]:
         learning_rate=1.5e-3,
         warmup=max(first // 8, 1),
         views=(1, 2),
+        size=None,
+        window=WINDOW,
         weights=LossWeights(mse=0, distance=1.0, colour=2.0, scale=0.1, keep=0.2),
     )
     render = Stage(
@@ -114,6 +118,8 @@ def make_stages(steps: int) -> tuple[Stage, Stage]:
         learning_rate=1e-3,
         warmup=max(first // 8, 1),
         views=(1, 4),
+        size=None,
+        window=WINDOW,
         targets=2,
         prune_ratio=0.8,
         random_share=0.1,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.ablation.rows import Row
+from benchmarks.ablation.rows import WINDOW, Row
 
 Measured = dict[str, dict[str, dict[str, float]]]
 """Per row and condition (`exact`, `disturbed`, `picture`): the means of the figures."""
@@ -22,11 +22,11 @@ def write_table(rows: list[Row], measured: Measured, facts: dict[str, Any]) -> s
         f"torch {torch.__version__}, Python {platform.python_version()}, {facts['date']}.",
         "",
         f"Every row: {facts['steps']} steps from fresh weights on the same {facts['scenes']} prepared scenes of",
-        f"{facts['size']} px, one scene per step, seed {facts['seed']};",
+        f"{facts['size']} px, one window of {WINDOW[0]}x{WINDOW[1]} px per step, seed {facts['seed']};",
         f"{facts['minutes']:.0f} minutes of training in all, on one core that others used too.",
-        f"Measured on {facts['worlds']} worlds that training never saw, six views in, at 12 held-out cameras each,",
-        "pruned as in use, before floaters are dropped. The perceptual term is 1 - SSIM. So few steps give soft",
-        "pictures: the differences count, not the level.",
+        f"Measured on whole frames of {facts['worlds']} worlds that training never saw, six views in, at 12 held-out",
+        "cameras each, pruned as in use, before floaters are dropped. The perceptual term is 1 - SSIM. So few steps",
+        "give soft pictures: the differences count, not the level.",
         "",
         "| row | Gaussians | PSNR [dB] | against full | SSIM | median depth error | paper: PSNR | against full |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
