@@ -253,7 +253,7 @@ class _Driver:
             if outcome.kind == "made"
             else f"{outcome.kind}: {outcome.reason}"
         )
-        return f"{self._count()}; {task.scene.id} {task.scene.prompt[:40]!r} {how}"
+        return f"{self._count()}; {task.scene.id} {task.scene.title[:40]!r} {how}"
 
     def _write_tables(self) -> None:
         write_manifest(self.folder, self.plan, self.state)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lyra_sim.batch.positions import Place
 
@@ -35,6 +36,11 @@ class PlannedScene:
     """Where in the spec it comes from."""
     split: str = field(compare=False, default="")
     """`train`, `validation` or `test`; not part of what is made, so not of the id."""
+
+    @property
+    def title(self) -> str:
+        """What people know it by: its prompt, or else the name of its picture."""
+        return self.prompt or (Path(self.picture).name if self.picture else self.id)
 
     @property
     def name(self) -> str:

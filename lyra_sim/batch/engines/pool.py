@@ -114,7 +114,7 @@ class _Slot:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs,), daemon=True)
-        with _environment(self.environment):
+        with _environment(self.environment | _quiet_tracker()):
             self.process.start()
         theirs.close()
 
@@ -136,6 +136,12 @@ def _end_with_driver() -> None:
     assert driver is not None
     wait([driver.sentinel])
     os._exit(1)
+
+
+def _quiet_tracker() -> dict[str, str]:
+    """Return what keeps Python from warning of semaphores that killed workers leave; it removes them anyway."""
+    given = os.environ.get("PYTHONWARNINGS")
+    return {"PYTHONWARNINGS": ",".join([*([given] if given else []), "ignore:resource_tracker"])}
 
 
 @contextmanager
