@@ -11,6 +11,7 @@ from generator.inputs import conditioning_depth
 from generator.networks import Networks
 from generator.outputs import describe, write
 from generator.pipeline import LyraPipeline
+from generator.refine import refine
 from generator.request import Request, Run
 from generator.sizes import Size, resolve
 from generator.start import Start, begin, camera_paths, tell
@@ -45,6 +46,8 @@ def generate(request: Request, progress: Progress, *, networks: Networks | None 
         pipeline = run.networks.once(LyraPipeline.for_size, size)
     video = imagine(run, size, start)
     gaussians = decode(run, pipeline, video)
+    if request.refine:
+        gaussians = refine_scene(run, size, video, gaussians)
     # Thresholds of cleaning and fusing are lengths; in the decoder's unit they fit a toy and a hall alike.
     scene = assemble(run, video, gaussians, unit=start.unit)
     video, scene = video.scaled(start.unit), move_scene(scene, Similarity(scale=start.unit))
@@ -92,4 +95,15 @@ def decode(run: Run, pipeline: LyraPipeline, video: TeacherVideo) -> Gaussians:
         run.progress.update("scene", 0.0, f"cleaning {len(decoded):,} Gaussians")
         gaussians = drop_floaters(to_world(decoded, cameras[0].c2w[0]))
     run.report["gaussians"] = {"pruned": len(decoded), "kept": len(gaussians)}
+    return gaussians
+
+
+def refine_scene(run: Run, size: Size, video: TeacherVideo, gaussians: Gaussians) -> Gaussians:
+    """Optimise the Gaussians against the teacher's frames, and report what it gained."""
+    with run.clock.stage("refine"):
+        report = partial(run.progress.update, "refine")
+        steps = run.request.refine
+        gaussians, gained = refine(gaussians, video, steps=steps, device=size.device, progress=report)
+    run.report["refine"] = gained.to_dict()
+    tell(run, gained.sentence)
     return gaussians

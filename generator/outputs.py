@@ -41,6 +41,7 @@ def describe(run: Run, pipeline: LyraPipeline, size: Size, video: TeacherVideo) 
         "frames": size.frames,
         "metric": video.metric,
         **({"world_frame": run.report["world_frame"]} if "world_frame" in run.report else {}),
+        **({"refine": run.report["refine"]} if "refine" in run.report else {}),
         "camera": describe_start([clip.cameras for clip in video.clips]),
         "checkpoints": pipeline.provenance(),
         "cache_branch": pipeline.decoder.config.cache_branch,

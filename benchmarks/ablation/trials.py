@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.quality import PROMPTS
+from benchmarks.films import PROMPTS
 from benchmarks.rgbd import judge_of, request_of
 from benchmarks.silent import Silent
 from generator import metrics
