@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from generator.cache import fill_holes, warp_depth
+from generator.cache.nearest import sources_of
 from generator.cameras import Cameras
-from generator.teachers.teacher import TeacherVideo
+from generator.teachers.teacher import Clip, TeacherVideo
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,50 @@ def warp_conditioning(depth: np.ndarray, clips: list[Cameras], *, cell: int) -> 
     filled = fill_holes(cell_depth, cell_mask)
     shape = (len(clips), len(first), *filled.shape[1:])
     return WarpedDepth(filled.reshape(shape), cell_mask.reshape(shape))
+
+
+def warp_footage(footage: Clip, clips: Sequence[Clip], *, cell: int, still: bool) -> WarpedDepth:
+    """Warp the z-depth of a video's frames into every frame of every clip.
+
+    Args:
+        footage: The video; its depth is 0 where unknown.
+        clips: Clips that were filmed around it, from `Clip.start` on.
+        cell: Pixels per side of an output cell.
+        still: Whether nothing moves, so that the nearest frames are taken; else the one of the same time.
+    """
+    targets, frames = Cameras.joined(clip.cameras for clip in clips), len(clips[0].cameras)
+    if still:
+        sources = sources_of(
+            footage.cameras, targets, length=float(np.median(footage.depth[footage.depth > 0]))
+        )
+    else:
+        sources = np.concatenate([clip.start + np.arange(frames) for clip in clips])[:, None]
+    cells = (targets.height // cell, targets.width // cell)
+    depth, mask = (torch.zeros(len(targets), *cells) for _ in range(2))
+    for rank, source in ((r, s) for r in range(sources.shape[1]) for s in np.unique(sources[:, r])):
+        here = np.flatnonzero(sources[:, rank] == source)
+        guess, seen = _warp_frame(footage, source, targets.select(here), cell)
+        # The best source decides what is guessed where none of them looks.
+        better = (mask[here] < 0.5) & ((seen > 0.5) | (rank == 0))
+        depth[here] = torch.where(better, guess, depth[here])
+        mask[here] = torch.where(better, seen, mask[here])
+    filled = fill_holes(depth, mask)
+    shape = (len(clips), frames, *cells)
+    return WarpedDepth(filled.reshape(shape), mask.reshape(shape))
+
+
+def _warp_frame(footage: Clip, time: int, targets: Cameras, cell: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return dense depth and mask at output cells, (F, H/cell, W/cell), of one frame seen from F cameras."""
+    source, own = torch.from_numpy(footage.depth[time]), footage.cameras.select(time)
+    depth, mask = warp_depth(
+        source,
+        (source > 0).float(),
+        *(torch.from_numpy(part).float() for part in (own.intrinsics, own.c2w)),
+        *(torch.from_numpy(part).float() for part in (targets.c2w, targets.intrinsics)),
+        height=targets.height,
+        width=targets.width,
+    )
+    return cell_values(depth, mask, cell=cell)
 
 
 def conditioning_depth(video: TeacherVideo) -> np.ndarray:

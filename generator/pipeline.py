@@ -15,7 +15,7 @@ from generator.decode_cost import DecodeCost, measure
 from generator.decoder import DecoderConfig, LyraDecoder
 from generator.decoder.streaming import decode, decode_times
 from generator.decoder.validate import unusual_sizes
-from generator.inputs import WarpedDepth, warp_conditioning
+from generator.inputs import WarpedDepth, warp_conditioning, warp_footage
 from generator.prepare import Preparation, RayChoice
 from generator.sizes import Size
 from generator.teachers.teacher import Clip, Progress
@@ -143,9 +143,19 @@ class LyraPipeline:
             latents.append(self.tokenizer.encode_frames(clip.rgb).transpose(0, 1))
         return torch.cat(latents)[None]
 
-    def cache(self, clips: tuple[Clip, ...], depth: np.ndarray) -> WarpedDepth:
-        """Warp the conditioning frame's z-depth [m] (H, W) into every frame of every clip."""
-        return warp_conditioning(depth, [clip.cameras for clip in clips], cell=self.decoder.config.cell)
+    def cache(
+        self, clips: tuple[Clip, ...], depth: np.ndarray, *, footage: Clip | None = None
+    ) -> WarpedDepth | None:
+        """Warp the conditioning frame's z-depth [m] (H, W), or that of a video, into every frame of every clip.
+
+        None for decoders that take no depth.
+        """
+        config = self.decoder.config
+        if not config.cache_branch:
+            return None
+        if footage is not None:
+            return warp_footage(footage, clips, cell=config.cell, still=not self.is_dynamic)
+        return warp_conditioning(depth, [clip.cameras for clip in clips], cell=config.cell)
 
     @torch.inference_mode()
     def decode(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from generator.clock import StageClock
+from generator.image_settings import ImageSettings
 from generator.networks import Networks
 from generator.trajectories import SDG_TRAJECTORIES
 from lyra_sim.progress import Progress
@@ -73,6 +74,10 @@ class Request:
     """Steps of optimisation against the teacher's frames after decoding; 0 for none."""
     camera_height: float | None = None
     """True height of the picture's camera above the floor [m]; sets the scale."""
+    picture_settings: ImageSettings = field(default_factory=ImageSettings)
+    """How a prompt is put to a text-to-image model."""
+    picture_model: str | None = None
+    """Text-to-image model; None takes that of the size."""
     video: Path | None = None
     """Video to start from, in place of a picture."""
     depth_video: Path | None = None

@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import gc
 import inspect
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
+from generator.image_settings import ImageSettings
 from generator.networks import Networks
 from generator.placement import hush, place
 from generator.sizes import Size
+from generator.teachers.safety import load_guardrail
 from generator.weights.folder import locate_model
 from generator.weights.registry import ENTRIES, NOT_KNOWN
 from generator.weights.store import Store
 from lyra_sim.errors import LyraSimError
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """Say how a sentence is put to the model, so that pictures suit camera paths through a place."""
-
-    template: str = (
-        "Wide-angle photograph of {prompt}, the whole place seen from a standing person's eye level, level horizon, "
-        "open floor in front of the camera, everything in focus, even light, no people"
-    )
-    """What the model is asked for; `{prompt}` is the user's sentence. Depth, floor and walls must be in view."""
-    negative: str = (
-        "people, person, face, hands, animals, close-up, portrait, tilted horizon, fisheye, motion blur, "
-        "shallow depth of field, mirror, text, watermark, logo, frame, collage, drawing, cartoon"
-    )
-    """What it keeps away from, where the model has negative prompts. Mirrors and blur have no depth."""
-    steps: int | None = None
-    """Sampling steps; None takes the pipeline's own number."""
-    guidance: float | None = None
-    """Strength of guidance; None takes the pipeline's own."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +52,25 @@ def imagine_picture(
         networks: Keeps the model, where more pictures follow.
 
     Raises:
-        LyraSimError: There is no model, it cannot be loaded, or its own safety checker refuses the picture.
+        LyraSimError: There is no model, it cannot be loaded, or a safety checker refuses the prompt or the picture.
     """
     name = model or size.text_to_image
     if name is None:
         raise LyraSimError(f"--size {size.name} has no text-to-image model; give a picture instead")
-    pipeline = (networks or Networks()).once(load_text_to_image, name, size)
+    networks = networks or Networks()
+    guardrail = networks.once(load_guardrail, size.safety)
+    guardrail.require_safe(prompt)
+    pipeline = networks.once(load_text_to_image, name, size)
     try:
-        return _run(pipeline, name, prompt, size=size, seed=seed, settings=settings or ImageSettings())
+        made = _run(pipeline, name, prompt, size=size, seed=seed, settings=settings or ImageSettings())
     finally:
         del pipeline
         if torch.cuda.is_available():
             # The hooks that move networks refer to each other, so counting references does not free them.
             gc.collect()
             torch.cuda.empty_cache()
+    rgb = guardrail.checked(made.rgb[None], device=size.device)[0]
+    return replace(made, rgb=rgb, source=made.source | guardrail.record())
 
 
 def load_text_to_image(name: str, size: Size) -> DiffusionPipeline:
@@ -109,7 +96,7 @@ def load_text_to_image(name: str, size: Size) -> DiffusionPipeline:
 def _run(
     pipeline: DiffusionPipeline, name: str, prompt: str, *, size: Size, seed: int, settings: ImageSettings
 ) -> ImaginedPicture:
-    asked = settings.template.format(prompt=prompt.strip().rstrip("."))
+    asked = settings.template.replace("{prompt}", prompt.strip().rstrip("."))
     options: dict[str, Any] = {
         "prompt": asked,
         "height": size.height,

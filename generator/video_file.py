@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lyra_sim.errors import LyraSimError
+
+USUAL_RATE = 24.0
+"""Frames per second of a video that does not say."""
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -30,11 +34,27 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
         raise LyraSimError(f"{path}: holds no frame")
 
 
-def count_frames(path: Path) -> int:
-    """Return how many frames a video holds: what its container says, else by decoding it; raises as `read_video`."""
+@dataclass(frozen=True)
+class VideoFacts:
+    """Hold what a video's container says of it."""
+
+    frames: int
+    """Number of frames."""
+    frames_per_second: float
+    """Average frame rate [1/s]."""
+
+
+def facts_of(path: Path) -> VideoFacts:
+    """Return length and frame rate of a video: what its container says, else by decoding it; raises as `read_video`."""
     with _opened(path) as container:
-        stated = container.streams.video[0].frames
-    return stated or sum(1 for _ in read_video(path))
+        stream = container.streams.video[0]
+        stated, rate = stream.frames, float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+    return VideoFacts(stated or sum(1 for _ in read_video(path)), rate)
+
+
+def count_frames(path: Path) -> int:
+    """Return how many frames a video holds; see `facts_of`."""
+    return facts_of(path).frames
 
 
 @contextmanager

@@ -29,7 +29,7 @@ BARE = [*WARP, "--no-collider", "--no-preview"]
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the very same chain on smaller frames."""
-    monkeypatch.setattr(chain, "resolve", lambda name: TINY)
+    monkeypatch.setattr(chain, "resolve", lambda *of: TINY)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_without_weights_the_warp_stands_in(
 ) -> None:
     """Show that a picture still becomes a scene where the size's own teacher has no weights, and that it is said."""
     monkeypatch.setattr(
-        chain, "resolve", lambda name: dataclasses.replace(TINY, denoiser=tmp_path / "teacher.json")
+        chain, "resolve", lambda *of: dataclasses.replace(TINY, denoiser=tmp_path / "teacher.json")
     )
     options = ["--depth", str(room / "depth.png"), "--trajectories", "left", "--progress", "json", *BARE[-2:]]
     assert _gen(room, tmp_path / "s.usdz", *options) == 0

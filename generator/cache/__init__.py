@@ -1,7 +1,7 @@
 """The 3D cache: what pictures with depth show from other cameras (GEN3C section 3)."""
 
 from generator.cache.align import align_depth
-from generator.cache.cache import Cache3D, Cache4D
+from generator.cache.cache import Cache3D, Cache4D, StillCache
 from generator.cache.fill import fill_holes
 from generator.cache.guide import warp_depth
 from generator.cache.picture import CacheConfig, CacheViews
@@ -11,6 +11,7 @@ __all__ = [
     "Cache4D",
     "CacheConfig",
     "CacheViews",
+    "StillCache",
     "align_depth",
     "fill_holes",
     "warp_depth",

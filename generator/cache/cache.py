@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from generator.cache.align import Alignment, align_depth
+from generator.cache.nearest import sources_of
 from generator.cache.picture import CacheConfig, CachedPicture, CacheViews, warp_picture
 from generator.cameras import Cameras
 
@@ -46,8 +47,8 @@ class Cache3D:
         ]
         return _join([_join(layers, dim=1) for layers in frames], dim=0)
 
-    def show(self, cameras: Cameras) -> CacheViews:
-        """Show every picture, newest first, from `cameras`; see `render`."""
+    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
+        """Show every picture, newest first, from `cameras`, at whatever time they `start`; see `render`."""
         return self.render(
             torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float()
         )
@@ -115,15 +116,59 @@ class Cache4D:
             for i in range(len(images))
         ]
 
-    def render(self, w2c: Tensor, intrinsics: Tensor) -> CacheViews:
-        """Show picture f from camera f, with `w2c` (F, 4, 4) and `intrinsics` (F, 4)."""
+    def render(self, w2c: Tensor, intrinsics: Tensor, *, start: int = 0) -> CacheViews:
+        """Show picture `start` + f from camera f, with `w2c` (F, 4, 4) and `intrinsics` (F, 4)."""
+        pictures = self.pictures[start : start + len(w2c)]
         return _join(
             [
                 warp_picture(p, w[None], k[None], self.config)
-                for p, w, k in zip(self.pictures, w2c, intrinsics, strict=True)
+                for p, w, k in zip(pictures, w2c, intrinsics, strict=True)
             ],
             dim=0,
         )
+
+    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
+        """Show picture `start` + f from camera f of `cameras`; see `render`."""
+        w2c, intrinsics = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
+        return self.render(w2c, intrinsics, start=start)
+
+
+class StillCache:
+    """Keep the pictures of a video in which nothing moves, and show the best of them from any camera, in one layer."""
+
+    def __init__(self, images: Tensor, depths: Tensor, cameras: Cameras, *, config: CacheConfig) -> None:
+        """Start a cache from a video.
+
+        Args:
+            images: Colours in [-1, 1], (F, 3, H, W).
+            depths: z-depth, in the unit of the poses, (F, H, W); 0 where unknown.
+            cameras: F cameras.
+            config: How pictures are treated.
+        """
+        times = Cache4D(
+            images,
+            depths,
+            torch.from_numpy(cameras.w2c).float(),
+            torch.from_numpy(cameras.intrinsics).float(),
+            masks=(depths > 0).float(),
+            config=config,
+        )
+        self.config, self.pictures, self.cameras = times.config, times.pictures, cameras
+        self.length = float(depths[depths > 0].median())
+
+    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
+        """Show the nearest picture from each of `cameras`, and others in its holes; `start` does not matter."""
+        w2c, intrinsics = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
+        views = []
+        for sources, w, k in zip(
+            sources_of(self.cameras, cameras, length=self.length), w2c, intrinsics, strict=True
+        ):
+            shown = warp_picture(self.pictures[sources[0]], w[None], k[None], self.config)
+            for source in sources[1:]:
+                if source != sources[0] and not shown.mask.all():
+                    shown = shown.before(warp_picture(self.pictures[source], w[None], k[None], self.config))
+            views.append(shown)
+        return _join(views, dim=0)
 
 
 def _join(views: list[CacheViews], dim: int) -> CacheViews:

@@ -59,6 +59,11 @@ class CacheViews:
     mask: Tensor
     """Pixels that are covered, (F, N, H, W) bool."""
 
+    def before(self, behind: CacheViews) -> CacheViews:
+        """Return these views with their holes filled from others of the same shape."""
+        pixels = torch.where(self.mask[:, :, None], self.pixels, behind.pixels)
+        return CacheViews(pixels, torch.where(self.mask, self.depth, behind.depth), self.mask | behind.mask)
+
 
 @dataclass(frozen=True)
 class CachedPicture:

@@ -14,13 +14,14 @@ from generator.clock import StageClock
 from generator.decode_cost import DecodeCost
 from generator.decoder.latent_folder import LatentFolder, read_first_depth, read_latent_folder, scene_of
 from generator.from_latents.memory import allowance
-from generator.from_latents.outputs import describe, size_of, write, write_index
+from generator.from_latents.outputs import describe, size_of, write
 from generator.from_latents.request import DecodeRequest
 from generator.from_latents.surface import fuse
 from generator.from_latents.weights import load_pipeline
 from generator.from_latents.world import move_cameras, stand
 from generator.inputs import WarpedDepth, warp_conditioning
 from generator.sizes import MINI, full
+from generator.times import stage_of, write_index
 from generator.to_world import to_world
 from lyra_sim.collider.floaters import drop_floaters
 from lyra_sim.convert import move_scene
@@ -67,7 +68,7 @@ class Decoding:
                 for kind, path in self._finish(outputs, time, gaussians).items():
                     paths.setdefault(kind, []).append(path)
             if len(self.request.times) > 1:
-                paths["sequence"] = [write_index(outputs, self.request)]
+                paths["sequence"] = [write_index(outputs, self.request.out, self.request.times)]
         return self._result(paths)
 
     def announce(self, cost: DecodeCost, limit: int | None) -> None:
@@ -213,11 +214,6 @@ def cameras_of(latents: LatentFolder) -> list[Cameras]:
     return [
         Cameras(poses, lenses, *latents.image_size) for poses, lenses in zip(c2w, intrinsics, strict=True)
     ]
-
-
-def stage_of(name: str, time: float | None) -> str:
-    """Return the name of a stage, which repeats for every target time."""
-    return name if time is None else f"{name} t{time:g}"
 
 
 def duration(seconds: float) -> str:

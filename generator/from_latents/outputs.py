@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from generator.cameras import Cameras
@@ -15,22 +14,15 @@ from generator.from_latents.request import DecodeRequest
 from generator.from_latents.surface import preview
 from generator.from_latents.world import Upright
 from generator.pipeline import LyraPipeline
+from generator.times import file_for
 from generator.weights.checkpoint import licence_of
 from lyra_sim import __version__
 from lyra_sim.atomic import atomic_path
 from lyra_sim.files.ply import write_ply
 from lyra_sim.scene import Scene
-from lyra_sim.usd.sequence import write_sequence
 from lyra_sim.usd.writer import write_usdz
 
 PACKAGES = ("torch", "diffusers", "numpy", "numba", "usd-core", "scikit-image")
-
-
-def file_for(path: Path, time: float | None, times: tuple[float, ...]) -> Path:
-    """Return the file of one target time: `scene.usdz`, or `scene_t060.usdz` where there are several times."""
-    if time is None or len(times) < 2:
-        return path
-    return path.with_name(f"{path.stem}_t{time:03g}{path.suffix}")
 
 
 def write(
@@ -59,14 +51,6 @@ def write(
         )
         paths["preview"] = str(picture.absolute())
     return paths
-
-
-def write_index(outputs: ExitStack, request: DecodeRequest) -> str:
-    """Write the stage that shows the scenes of all target times one after another; return its path."""
-    place = request.out.with_suffix(".usda")
-    scenes = [(time, file_for(request.out, time, request.times).name) for time in sorted(request.times)]
-    write_sequence(outputs.enter_context(atomic_path(place)), scenes)
-    return str(place.absolute())
 
 
 def describe(

@@ -65,7 +65,7 @@ def load_picture(files: PictureFiles, *, height: int, width: int, note: Note) ->
     }
     _note_window(window, files.fit, note)
     picture = Picture(rgb, None, window.intrinsics(values), about, metric=False)
-    return picture if files.depth is None else _with_measured_depth(picture, files, window, note)
+    return picture if files.depth is None else _with_depth_file(picture, files, window, note)
 
 
 def _lens(files: PictureFiles, photograph: Photograph, note: Note) -> tuple[np.ndarray, str]:
@@ -96,7 +96,7 @@ def _note_window(window: Window, fit: Fit, note: Note) -> None:
         note(f"The picture of {width}x{height} px is smaller than the {columns}x{rows} px that are worked on")
 
 
-def _with_measured_depth(picture: Picture, files: PictureFiles, window: Window, note: Note) -> Picture:
+def _with_depth_file(picture: Picture, files: PictureFiles, window: Window, note: Note) -> Picture:
     assert files.depth is not None
     measured = read_depth(files.depth, unit=files.depth_unit)
     rows, columns = measured.depth.shape
@@ -111,28 +111,48 @@ def _with_measured_depth(picture: Picture, files: PictureFiles, window: Window, 
             f"--depth {files.depth}: has {columns}x{rows} px, the picture {width}x{height}; "
             f"they must show the same view{turned}"
         )
+    if picture.source["intrinsics_from"] == "assumed":
+        note(assumption("Without --intrinsics the scene is true to scale only in depth"))
+    about = {
+        "depth_from": "file",
+        "depth_sha256": measured.sha256,
+        "depth_unit": measured.unit,
+        "depth_size_px": [columns, rows],
+    }
     fitted = window.depth(measured.depth)
-    missing = fitted <= 0
+    return with_measured_depth(
+        picture, fitted, where=f"--depth {files.depth}", metric=True, note=note, **about
+    )
+
+
+def with_measured_depth(
+    picture: Picture, depth: np.ndarray, *, where: str, metric: bool, note: Note, **source: object
+) -> Picture:
+    """Return the picture with measured depth, its holes filled from their surroundings.
+
+    Args:
+        picture: The picture.
+        depth: z-depth, (H, W), 0 in holes.
+        where: What gave the depth, for the error.
+        metric: Whether the depth is in metres.
+        note: Told how much was filled.
+        source: Additions to the provenance.
+
+    Raises:
+        LyraSimError: Hardly anything was measured.
+    """
+    missing = depth <= 0
     if missing.mean() > 1 - MIN_MEASURED:
         raise LyraSimError(
-            f"--depth {files.depth}: only {1 - missing.mean():.1%} of the picture has depth; "
-            f"at least {MIN_MEASURED:.0%} is needed"
+            f"{where}: only {1 - missing.mean():.1%} of the picture has depth; at least {MIN_MEASURED:.0%} is needed"
         )
     if missing.any():
         note(
             f"{missing.mean():.1%} of the depth ({int(missing.sum()):,} of {missing.size:,} px) is missing and "
             "was filled from its surroundings"
         )
-    if picture.source["intrinsics_from"] == "assumed":
-        note(_assumption("Without --intrinsics the scene is true to scale only in depth"))
-    about = {
-        "depth_from": "file",
-        "depth_sha256": measured.sha256,
-        "depth_unit": measured.unit,
-        "depth_size_px": [columns, rows],
-        "depth_filled": round(float(missing.mean()), 5),
-    }
-    filled = picture.with_depth(fill_depth(fitted, picture.rgb), metric=True, **about)
+    about = {**source, "depth_filled": round(float(missing.mean()), 5)}
+    filled = picture.with_depth(fill_depth(depth, picture.rgb), metric=metric, **about)
     _note_flat(filled, note)
     return filled
 
@@ -152,7 +172,7 @@ def estimate_depth(picture: Picture, estimator: DepthEstimator, *, note: Note) -
         intrinsics = np.asarray(estimate.intrinsics, np.float64)
         source["intrinsics_from"] = estimator.name
     elif not stated:
-        note(_assumption("The picture says nothing about its lens"))
+        note(assumption("The picture says nothing about its lens"))
     trusted = float(estimate.trusted.mean())
     if trusted < MIN_MEASURED:
         raise LyraSimError(
@@ -172,7 +192,8 @@ def estimate_depth(picture: Picture, estimator: DepthEstimator, *, note: Note) -
     return done
 
 
-def _assumption(sentence: str) -> str:
+def assumption(sentence: str) -> str:
+    """Return the sentence that says which lens is assumed, and why."""
     return f"{sentence}: a field of view of {USUAL_FIELD:.0f} degrees along its longer side is assumed"
 
 

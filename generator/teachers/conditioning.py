@@ -1,4 +1,4 @@
-"""The picture that a teacher starts from: colours, depth and lens of one camera."""
+"""What a teacher of views starts from: a picture with depth and lens, or a video of such pictures with poses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from generator.cameras import Cameras
+from generator.teachers.teacher import Clip
 from lyra_sim.errors import LyraSimError
 
 
@@ -68,3 +69,33 @@ class Picture:
         if self.depth is None:
             raise LyraSimError("this picture has no depth yet; estimate it first")
         return self.depth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage(Picture):
+    """Hold a video with depth and poses, a frame for each frame of the camera paths; its first frame is the picture.
+
+    The paths are laid around the video's own cameras, as GEN3C does it: frame t of every clip is near frame t of
+    the video.
+    """
+
+    video: Clip
+    """The frames, in the frame of the first camera and the unit of the depth, which is 0 where unknown."""
+    numbers: np.ndarray
+    """Numbers of the frames in their file, rising, (T,)."""
+    frames_per_second: float
+    """Frame rate of the file [1/s]."""
+    moving: bool = False
+    """Whether things move, so that a frame shows what there is at its own time alone."""
+
+    def clip_time(self, number: float) -> float:
+        """Return the frame of a clip that shows a frame of the file; raises LyraSimError outside of what was taken."""
+        first, last = int(self.numbers[0]), int(self.numbers[-1])
+        if not first <= number <= last:
+            raise LyraSimError(f"--time {number:g}: of the video, frames {first} to {last} are taken")
+        return float(np.interp(number, self.numbers, np.arange(len(self.numbers))))
+
+    def scaled(self, factor: float) -> Footage:
+        """Return the video with depth and poses multiplied by `factor`."""
+        scaled = replace(self, video=self.video.scaled(factor))
+        return replace(scaled, depth=(self.require_depth() * factor).astype(np.float32))

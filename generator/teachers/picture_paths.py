@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from generator.cameras import Cameras, invert_rigid
-from generator.teachers.conditioning import Picture
+from generator.teachers.conditioning import Footage, Picture
 from lyra_sim.errors import LyraSimError
 
 CENTER_SHARE = 0.35
@@ -80,6 +80,8 @@ def plan_paths(
         raise LyraSimError(f"--movement {movement}: must be positive")
     center = center_share * float(np.median(picture.require_depth()))
     near = float(np.percentile(picture.require_depth(), 2))
+    if isinstance(picture, Footage):
+        near = min(near, float(np.percentile(picture.video.depth[picture.video.depth > 0], 2)))
     narrow = min(1.0, picture.width / 2 / float(picture.intrinsics[0]) / WIDE_SLOPE)
     rng = np.random.default_rng(seed)
     planned = []
@@ -89,10 +91,23 @@ def plan_paths(
             distance *= narrow
         if path.name == "zoom_in":
             distance = min(distance, NEAR_SHARE * near / center)
-        c2w = invert_rigid(path.w2c(frames=frames, distance=distance, center_depth=center))
-        c2w[0] = np.eye(4)
-        intrinsics = np.tile(np.asarray(picture.intrinsics, np.float64), (frames, 1))
-        planned.append(
-            PlannedPath(path.name, Cameras(c2w, intrinsics, picture.height, picture.width), distance)
-        )
+        moves = path.w2c(frames=frames, distance=distance, center_depth=center)
+        planned.append(PlannedPath(path.name, _cameras(picture, moves), distance))
     return tuple(planned)
+
+
+def _cameras(picture: Picture, moves: np.ndarray) -> Cameras:
+    """Return the cameras of a path (F, 4, 4) world to camera, laid around those of a video where there is one.
+
+    Raises:
+        LyraSimError: A video has another number of frames.
+    """
+    base = picture.camera.select(np.zeros(len(moves), int))
+    if isinstance(picture, Footage):
+        base = picture.video.cameras
+        if len(base) != len(moves):
+            raise LyraSimError(f"the video has {len(base)} frames, the camera paths {len(moves)}")
+    c2w = invert_rigid(moves @ base.w2c)
+    # Two inversions leave rounding in the pose that all paths share.
+    c2w[0] = np.eye(4)
+    return Cameras(c2w, base.intrinsics, picture.height, picture.width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generator.teachers.conditioning import Picture
+from generator.teachers.conditioning import Footage, Picture
 from generator.teachers.picture_paths import CENTER_SHARE, CameraPath, PlannedPath, plan_paths
 from generator.teachers.teacher import Clip, TeacherVideo
 from generator.trajectories import SDG_TRAJECTORIES
@@ -66,5 +66,10 @@ class PictureTeacher:
 def picture_video(picture: Picture, clips: Sequence[Clip], source: dict[str, object]) -> TeacherVideo:
     """Return the video of clips around a picture: nothing is held out, and no class is known."""
     return TeacherVideo(
-        clips=tuple(clips), held_out=None, classes=("unlabelled",), metric=picture.metric, source=source
+        clips=tuple(clips),
+        held_out=None,
+        classes=("unlabelled",),
+        metric=picture.metric,
+        source=source,
+        footage=picture.video if isinstance(picture, Footage) else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from generator.networks import Networks
@@ -28,6 +28,10 @@ class TeacherEntry:
     """`module:class`; the class has a constructor `for_size` (see `TeacherClass`)."""
     summary: str
     """What it is, for the help page."""
+    films_videos: bool = True
+    """Whether one that starts from a picture takes a video too."""
+    chunks: bool = False
+    """Whether it can go on after a clip."""
 
 
 class TeacherClass(Protocol):
@@ -71,6 +75,7 @@ TEACHERS: tuple[TeacherEntry, ...] = (
         ("mini",),
         "generator.teachers.gen3c.teacher:Gen3CTeacher",
         "the warp completed by a small GEN3C that runs on a CPU",
+        chunks=True,
     ),
     TeacherEntry(
         "gen3c",
@@ -78,6 +83,7 @@ TEACHERS: tuple[TeacherEntry, ...] = (
         ("full",),
         "generator.teachers.gen3c.teacher:Gen3CTeacher",
         "the warp completed by GEN3C-Cosmos-7B",
+        chunks=True,
     ),
     TeacherEntry(
         "sana-wm",
@@ -85,6 +91,7 @@ TEACHERS: tuple[TeacherEntry, ...] = (
         ("full",),
         "generator.teachers.sana_wm:SanaWMTeacher",
         "SANA-WM, which follows the camera path without a warp",
+        films_videos=False,
     ),
 )
 
@@ -112,9 +119,16 @@ def load_teacher(
     *,
     trajectories: tuple[CameraPath, ...],
     movement: float = 1.0,
+    chunks: int = 1,
     networks: Networks | None = None,
 ) -> Teacher:
-    """Import the class of a teacher and make one for a size; raises LyraSimError as `for_size` does."""
+    """Import the class of a teacher and make one for a size; raises LyraSimError as `for_size` does.
+
+    More than one clip per path, `chunks`, is for teachers whose entry says so.
+    """
     module, _, name = entry.place.partition(":")
     made: TeacherClass = getattr(importlib.import_module(module), name)
-    return made.for_size(size, trajectories=trajectories, movement=movement, networks=networks or Networks())
+    teacher = made.for_size(
+        size, trajectories=trajectories, movement=movement, networks=networks or Networks()
+    )
+    return replace(teacher, chunks=chunks) if chunks > 1 else teacher  # type: ignore[type-var]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, cast, get_args
+
+import numpy as np
 
 from lyra_sim.errors import LyraSimError
 
@@ -40,6 +43,43 @@ def safety_missing() -> list[str]:
         if not isinstance(try_to_load_from_cache(repository, file), str):
             missing.append(f"{repository} is not in the hub's cache")
     return missing
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """Hold the checker, if it runs, for models that do not call it themselves."""
+
+    checker: Any | None = None
+    """diffusers' `CosmosSafetyChecker`; without it nothing is checked."""
+    sentence: str = ""
+    """Whether it runs, and why not; empty where nobody speaks of it."""
+
+    def require_safe(self, prompt: str) -> None:
+        """Raise LyraSimError when the checker refuses a prompt."""
+        if self.checker is not None and prompt.strip() and not self.checker.check_text_safety(prompt):
+            raise LyraSimError("the safety checker refuses the prompt; change it")
+
+    def checked(self, frames: np.ndarray, *, device: str) -> np.ndarray:
+        """Return frames (T, H, W, 3) uint8 with faces blurred; raises LyraSimError when the checker refuses them."""
+        if self.checker is None:
+            return frames
+        self.checker.to(device)
+        try:
+            checked = self.checker.check_video_safety(frames)
+        finally:
+            self.checker.to("cpu")
+        if checked is None:
+            raise LyraSimError("the safety checker refuses what was made; change the picture or the prompt")
+        return np.asarray(checked, np.uint8)
+
+    def record(self) -> dict[str, object]:
+        """Return the entry of a provenance."""
+        return {"safety_checker": self.sentence} if self.sentence else {}
+
+
+def load_guardrail(mode: SafetyMode | None) -> Guardrail:
+    """Return the guardrail of a size, off where its weights speak of none (None); raises as `load_safety_checker`."""
+    return Guardrail(*load_safety_checker(mode)) if mode else Guardrail()
 
 
 def load_safety_checker(mode: SafetyMode = "auto") -> tuple[Any | None, str]:

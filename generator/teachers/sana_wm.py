@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import CameraPath, PlannedPath
 from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
+from generator.teachers.safety import Guardrail, load_guardrail
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.weights.checkpoint import load_card
@@ -49,6 +50,8 @@ class SanaWMTeacher(PictureTeacher):
     guidance: float = 5.0
     """Strength of classifier-free guidance; 1 is none."""
     name: str = NAME
+    guardrail: Guardrail = field(default_factory=Guardrail)
+    """Checks prompts and blurs faces, where its weights are present."""
 
     @classmethod
     def for_size(
@@ -61,7 +64,9 @@ class SanaWMTeacher(PictureTeacher):
     ) -> SanaWMTeacher:
         """Load the networks onto the device of a size; raises LyraSimError when weights or packages are missing."""
         store = Store()
-        pipeline = (networks or Networks()).once(load_sana_wm, locate_model(NAME, store), size)
+        networks = networks or Networks()
+        guardrail = networks.once(load_guardrail, size.safety)
+        pipeline = networks.once(load_sana_wm, locate_model(NAME, store), size)
         return cls(
             pipeline=pipeline,
             weights=load_card(store.folder / f"{NAME}.json")["sha256"],
@@ -71,6 +76,7 @@ class SanaWMTeacher(PictureTeacher):
             trajectories=trajectories,
             movement=movement,
             center_share=size.center_share,
+            guardrail=guardrail,
         )
 
     def imagine(self, conditioning: object, *, seed: int, progress: Progress | None = None) -> TeacherVideo:
@@ -80,9 +86,13 @@ class SanaWMTeacher(PictureTeacher):
         clips is the 3D cache's, 0 where the picture did not look; the model itself is not shown it.
 
         Raises:
-            LyraSimError: The conditioning is no picture of this size with depth, or the disk is full.
+            LyraSimError: The conditioning is no picture of this size with depth, the guardrail refuses the prompt or
+                a video, or the disk is full.
         """
         picture = self.checked(conditioning)
+        self.guardrail.require_safe(picture.prompt)
+        if progress and self.guardrail.sentence:
+            progress(0.0, self.guardrail.sentence)
         paths = self.plan(picture, seed=seed)
         settings = {
             "teacher": self.name,
@@ -104,13 +114,16 @@ class SanaWMTeacher(PictureTeacher):
             if kept is None:
                 job.save(path.name, {"latents": latents})
             views = cache.show(path.cameras)
-            rgb, depth = self._decode(torch.from_numpy(latents)), views.depth[:, 0].numpy().astype(np.float32)
+            depth = views.depth[:, 0].numpy().astype(np.float32)
+            # Moved in turns with the model's own networks, the checker runs where the machine's memory is.
+            rgb = self.guardrail.checked(self._decode(torch.from_numpy(latents)), device="cpu")
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
             clips.append(Clip(path.name, path.cameras, rgb, depth))
         source = {
             **settings,
             "licences": {NAME: find_entry(NAME).licence},
             **self.path_record(picture, paths),
+            **self.guardrail.record(),
         }
         return picture_video(picture, clips, source)
 

@@ -31,6 +31,8 @@ class Clip:
     """Index into `TeacherVideo.classes`, (T, H, W) uint8."""
     latents: np.ndarray | None = None
     """Raw tokenizer latents of `rgb`, (C, t, h, w) float32, where the teacher made them: the decoder takes these."""
+    start: int = 0
+    """Frame of `TeacherVideo.footage` that its first frame belongs to."""
 
     def moved(self, pose: np.ndarray) -> Clip:
         """Return the clip in another world frame, to which the rigid `pose` (4, 4) maps the present one."""
@@ -49,7 +51,8 @@ class Clip:
 class TeacherVideo:
     """Hold what a teacher made of one conditioning: input clips, and cameras that nothing is decoded from.
 
-    Frame 0 of every input clip is the conditioning frame; only that frame's depth may reach the decoder.
+    Frame 0 of every input clip is the conditioning frame; only that frame's depth may reach the decoder, or that of
+    the footage where there is one.
     """
 
     clips: tuple[Clip, ...]
@@ -64,11 +67,15 @@ class TeacherVideo:
     """One row (name, label) per object that the teacher knows."""
     surface: TriangleMesh | None = None
     """The exact surface, where the teacher has one. For colliders on request only; it never reaches the decoder."""
+    footage: Clip | None = None
+    """The video with depth that the clips were filmed around; its depth may reach the decoder. None for a picture."""
 
     def moved(self, pose: np.ndarray) -> TeacherVideo:
         """Return the video in another world frame, to which the rigid `pose` (4, 4) maps the present one."""
         held_out = None if self.held_out is None else self.held_out.moved(pose)
-        return replace(self, clips=tuple(clip.moved(pose) for clip in self.clips), held_out=held_out)
+        footage = self.footage and self.footage.moved(pose)
+        clips = tuple(clip.moved(pose) for clip in self.clips)
+        return replace(self, clips=clips, held_out=held_out, footage=footage)
 
     def scaled(self, factor: float) -> TeacherVideo:
         """Return the video with all lengths multiplied by `factor`; a surface is scaled too."""
@@ -76,8 +83,9 @@ class TeacherVideo:
             (self.surface.vertices * factor).astype(np.float32), self.surface.faces
         )
         held_out = None if self.held_out is None else self.held_out.scaled(factor)
+        footage = self.footage and self.footage.scaled(factor)
         clips = tuple(clip.scaled(factor) for clip in self.clips)
-        return replace(self, clips=clips, held_out=held_out, surface=surface)
+        return replace(self, clips=clips, held_out=held_out, surface=surface, footage=footage)
 
 
 class Teacher(Protocol):

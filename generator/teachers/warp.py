@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from generator.cache import Cache3D, CacheConfig, fill_holes
+from generator.cache import Cache3D, Cache4D, CacheConfig, StillCache, fill_holes
 from generator.cache.fill import fill_colours
 from generator.networks import Networks
 from generator.sizes import Size
-from generator.teachers.conditioning import Picture
+from generator.teachers.conditioning import Footage, Picture
 from generator.teachers.picture_paths import CameraPath, PlannedPath
 from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
+
+PictureCache = Cache3D | Cache4D | StillCache
+"""What a picture, a video that moves, and one of a still scene are shown from."""
 
 
 @dataclass(kw_only=True)
@@ -69,26 +72,39 @@ class WarpTeacher(PictureTeacher):
         return picture_video(picture, clips, source)
 
 
-def open_cache(picture: Picture, *, whole: bool = False) -> Cache3D:
-    """Return the 3D cache of a picture with depth, in the frame of its camera.
+def open_cache(picture: Picture, *, whole: bool = False) -> PictureCache:
+    """Return the 3D cache of a picture with depth, or of a video, in the frame of its (first) camera.
 
     Args:
-        picture: The picture.
+        picture: The picture, or footage.
         whole: Whether pixels at depth edges are shown too. GEN3C leaves them out, because it can imagine them anew;
             who cannot does better to keep them (1.4 dB on a real second view, `benchmarks/rgbd.py`).
     """
+    config = CacheConfig.for_height(picture.height)
+    config = replace(config, max_spread=1.0) if whole else config
+    if isinstance(picture, Footage):
+        return _video_cache(picture, config)
     depth = torch.from_numpy(picture.require_depth())
-    config = replace(CacheConfig.for_height(picture.height), max_depth=2 * float(depth.max()))
     return Cache3D(
         torch.tensor(picture.rgb).permute(2, 0, 1).float() / 127.5 - 1,
         depth,
         torch.eye(4),
         torch.from_numpy(picture.intrinsics).float(),
-        config=replace(config, max_spread=1.0) if whole else config,
+        config=replace(config, max_depth=2 * float(depth.max())),
     )
 
 
-def warp_clip(picture: Picture, cache: Cache3D, path: PlannedPath) -> tuple[Clip, float]:
+def _video_cache(footage: Footage, config: CacheConfig) -> Cache4D | StillCache:
+    video, depth = footage.video, torch.from_numpy(footage.video.depth)
+    images = torch.tensor(video.rgb).permute(0, 3, 1, 2).float() / 127.5 - 1
+    config = replace(config, max_depth=2 * float(depth.max()))
+    if not footage.moving:
+        return StillCache(images, depth, video.cameras, config=config)
+    w2c, intrinsics = (torch.from_numpy(v).float() for v in (video.cameras.w2c, video.cameras.intrinsics))
+    return Cache4D(images, depth, w2c, intrinsics, masks=(depth > 0).float(), config=config)
+
+
+def warp_clip(picture: Picture, cache: PictureCache, path: PlannedPath) -> tuple[Clip, float]:
     """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
     views = cache.show(path.cameras)
     depth, mask = views.depth[:, 0], views.mask[:, 0]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from lyra_sim.commands.options import add_files_beside, add_progress, add_target, check_scene_files
+from lyra_sim.commands.video_options import parse_times
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 
@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--time",
-        type=_times,
+        type=parse_times,
         default=(),
         metavar="LIST",
         help="target times of a moving scene, as frame numbers (0,60,120): dynamic weights, one scene per time",
@@ -118,16 +118,6 @@ def _names(text: str) -> tuple[str, ...]:
     ):
         raise argparse.ArgumentTypeError(f"{text!r} is no list of different views, such as 5,0,1,2,3,4")
     return names
-
-
-def _times(text: str) -> tuple[float, ...]:
-    try:
-        times = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        times = ()
-    if not times or len(set(times)) != len(times) or any(not math.isfinite(t) or t < 0 for t in times):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of different frame numbers, such as 0,60,120")
-    return times
 
 
 def run(args: argparse.Namespace) -> int:

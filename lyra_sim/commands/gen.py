@@ -1,4 +1,4 @@
-"""`lyra-sim gen`: from a sentence or a picture to a scene."""
+"""`lyra-sim gen`: from a sentence, a picture or a video to a scene."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from lyra_sim.commands.options import (
     check_scene_files,
 )
 from lyra_sim.commands.picture_options import add_picture_options, check_picture, remote_picture_fields
+from lyra_sim.commands.prompt_options import add_prompt_options, check_prompt, image_settings
+from lyra_sim.commands.video_options import add_video_options, check_video, remote_video_fields
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 from lyra_sim.stages import REFINE_STEP, STAGE_WEIGHTS
@@ -30,6 +32,7 @@ examples:
   lyra-sim gen "dim cluttered kitchen, wooden" --seed 7 --out kitchen.usdz --keep kitchen/
   lyra-sim gen --image photo.jpg --out scene.usdz
   lyra-sim gen --image rgb.png --depth depth.png --intrinsics camera_info.yaml --out scene.usdz
+  lyra-sim gen --video clip.mp4 --depth-video depth.npz --video-cameras poses.txt --out scene.usdz
 """
 
 
@@ -37,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the `gen` command."""
     parser = subparsers.add_parser(
         "gen",
-        help="generate a scene from a sentence or a picture",
+        help="generate a scene from a sentence, a picture or a video",
         description="Generate a simulation-ready 3D Gaussian scene (USDZ: splats, collider, labels; metres, Z up).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -47,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="PROMPT",
         nargs="?",
         default="",
-        help='what to make, such as "narrow warehouse aisle, dim"; may be left out with --image',
+        help='what to make, such as "narrow warehouse aisle, dim"; may be left out with --image or --video',
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the scene to write, *.usdz")
     parser.add_argument(
@@ -76,6 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--no-proxy", action="store_true", help="leave out the matte mesh that carries the labels"
     )
     add_picture_options(parser)
+    add_video_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--refine",
         type=int,
@@ -103,7 +108,10 @@ def run(args: argparse.Namespace) -> int:
     progress.update("load", 0.0, "loading the networks")
 
     from generator.generate import Request, generate
+    from generator.image_settings import ImageSettings
 
+    settings = image_settings(args)
+    model = settings.pop("model", None)
     request = Request(
         prompt=args.prompt,
         seed=args.seed,
@@ -131,6 +139,14 @@ def run(args: argparse.Namespace) -> int:
         movement=args.movement,
         cameras=args.cameras,
         camera_height=args.height_of_camera,
+        picture_settings=ImageSettings(**settings),
+        picture_model=model,
+        video=args.video,
+        depth_video=args.depth_video,
+        video_cameras=args.video_cameras,
+        video_span=args.video_frames,
+        times=args.time,
+        chunks=args.chunks,
         refine=args.refine,
     )
     result = generate(request, progress)
@@ -172,7 +188,7 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
     request |= {"collider": not args.no_collider, "labels": not args.no_labels, "proxy": not args.no_proxy}
     request |= {"preview": False} if args.no_preview else {}
     request |= {"strict": args.strict, "trajectories": list(args.trajectories)}
-    request |= remote_picture_fields(args)
+    request |= remote_picture_fields(args) | remote_video_fields(args)
     token = os.environ.get("LYRA_SIM_TOKEN")
     result = generate_remote(args.server, request, out=args.out, token=token, on_message=show)
     fields = {
@@ -186,8 +202,10 @@ def check(args: argparse.Namespace) -> None:
     """Raise LyraSimError for anything wrong with the options themselves."""
     from lyra_sim.convert import check_collider
 
-    if not args.prompt.strip() and args.image is None:
-        raise LyraSimError('PROMPT is empty; say what to make, such as "warehouse aisle", or give --image')
+    if not args.prompt.strip() and args.image is None and args.video is None:
+        raise LyraSimError(
+            'PROMPT is empty; say what to make, such as "warehouse aisle", or give --image or --video'
+        )
     if args.seed < 0 or args.seed >= 2**63:
         raise LyraSimError(f"--seed {args.seed}: must be 0 or more and below 2^63")
     if args.refine < 0:
@@ -199,3 +217,5 @@ def check(args: argparse.Namespace) -> None:
     if args.collider_approx == "pieces" and args.no_collider:
         raise LyraSimError("--collider-approx pieces needs a collider; leave --no-collider out")
     check_picture(args)
+    check_video(args)
+    check_prompt(args)

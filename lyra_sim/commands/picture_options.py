@@ -9,8 +9,10 @@ from lyra_sim.errors import LyraSimError
 
 TEACHERS = ("procedural", "warp", "mini", "gen3c", "sana-wm")
 """Names of the teachers; `generator.teachers.registry` says what each needs."""
-PICTURE_OPTIONS = ("depth", "depth_unit", "intrinsics")
+PICTURE_OPTIONS = ("depth",)
 """Options that mean nothing without --image."""
+LENS_OPTIONS = ("depth_unit", "intrinsics")
+"""Options that mean nothing without --image or --video."""
 
 
 def add_picture_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,13 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="own camera path in place of --trajectories: a nerfstudio transforms.json or a TUM file",
     )
+    group.add_argument(
+        "--chunks",
+        type=int,
+        default=1,
+        metavar="N",
+        help="clips per path, each going on where the one before it ends, for longer movements (1; mini, gen3c)",
+    )
 
 
 def check_picture(args: argparse.Namespace) -> None:
@@ -71,12 +80,20 @@ def check_picture(args: argparse.Namespace) -> None:
         for name in PICTURE_OPTIONS:
             if getattr(args, name) is not None:
                 raise LyraSimError(f"--{name.replace('_', '-')} belongs to a picture: give --image too")
-    if args.depth is None and args.depth_unit is not None:
-        raise LyraSimError("--depth-unit belongs to --depth: give that too")
+    if args.image is None and args.video is None:
+        for name in LENS_OPTIONS:
+            if getattr(args, name) is not None:
+                raise LyraSimError(
+                    f"--{name.replace('_', '-')} belongs to a picture or a video: give --image or --video too"
+                )
+    if args.depth is None and args.depth_video is None and args.depth_unit is not None:
+        raise LyraSimError("--depth-unit belongs to --depth or --depth-video: give that too")
     if args.depth is not None and args.depth_model is not None:
         raise LyraSimError("--depth and --depth-model exclude each other: the depth is known or estimated")
-    if args.collider == "world" and args.image is not None:
-        raise LyraSimError("--collider world: a picture has no exact mesh; use fused")
+    if args.collider == "world" and not (args.image is None and args.video is None):
+        raise LyraSimError("--collider world: a picture or a video has no exact mesh; use fused")
+    if not 1 <= args.chunks <= 16:
+        raise LyraSimError(f"--chunks {args.chunks}: must be 1 to 16")
     for option, value in (("--movement", args.movement), ("--height-of-camera", args.height_of_camera)):
         if value is not None and not 0 < value < 1000:
             raise LyraSimError(f"{option} {value:g}: must be a positive number")
@@ -84,9 +101,9 @@ def check_picture(args: argparse.Namespace) -> None:
 
 def remote_picture_fields(args: argparse.Namespace) -> dict[str, object]:
     """Return what a server is told of the picture; raises LyraSimError for what it cannot be told."""
-    if args.cameras or args.depth_model:
+    if args.cameras or args.depth_model or args.chunks > 1:
         raise LyraSimError(
-            "--cameras and --depth-model work on this machine only; leave them out with --server"
+            "--cameras, --depth-model and --chunks work on this machine only; leave them out with --server"
         )
     if args.intrinsics is not None and args.intrinsics.count(",") != 3:
         raise LyraSimError("--intrinsics with --server must be the four numbers fx,fy,cx,cy, not a file")

@@ -14,7 +14,9 @@ FRAMES_PER_SECOND = 24.0
 """Frame rate of the published videos."""
 
 
-def write_sequence(path: Path, scenes: Sequence[tuple[float, str]]) -> None:
+def write_sequence(
+    path: Path, scenes: Sequence[tuple[float, str]], *, frames_per_second: float = FRAMES_PER_SECOND
+) -> None:
     """Write a text stage that shows each scene from its time until that of the next.
 
     Every set of Gaussians is a file of its own, because no renderer is known to play time-sampled particle
@@ -24,11 +26,12 @@ def write_sequence(path: Path, scenes: Sequence[tuple[float, str]]) -> None:
     Args:
         path: File to write, `*.usda`, beside the scenes.
         scenes: Time [frames] and file name of each scene, times rising.
+        frames_per_second: How fast the times pass.
     """
     stage = Usd.Stage.CreateInMemory()
     begin_stage(stage)
-    stage.SetTimeCodesPerSecond(FRAMES_PER_SECOND)
-    stage.SetFramesPerSecond(FRAMES_PER_SECOND)
+    stage.SetTimeCodesPerSecond(frames_per_second)
+    stage.SetFramesPerSecond(frames_per_second)
     stage.SetStartTimeCode(scenes[0][0])
     stage.SetEndTimeCode(scenes[-1][0])
     for index, (time, name) in enumerate(scenes):

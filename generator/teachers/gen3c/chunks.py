@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator.cache import Cache3D, CacheViews
+from generator.cache import Cache3D, Cache4D, CacheViews, StillCache
 from generator.cameras import Cameras
 from generator.depth import DepthEstimator
 from lyra_sim.errors import LyraSimError
@@ -60,7 +60,7 @@ def chunk_slices(frames: int, chunk: int) -> list[slice]:
 
 def imagine_chunks(
     picture: np.ndarray,
-    cache: Cache3D,
+    cache: Cache3D | Cache4D | StillCache,
     cameras: Cameras,
     *,
     chunk: int,
@@ -88,13 +88,15 @@ def imagine_chunks(
     slices = chunk_slices(len(cameras), chunk)
     for number, part in enumerate(slices):
         here = cameras.select(part)
-        views = cache.show(here)
+        views = cache.show(here, start=part.start)
         latents = complete(number, picture, views)
         rgb = decode(latents)
         yield Chunk(here, views, latents, rgb)
         if number + 1 < len(slices):
             picture = rgb[-1]
-            remember(cache, picture, here, estimator())
+            # A video goes on by itself, and knows its depth.
+            if isinstance(cache, Cache3D):
+                remember(cache, picture, here, estimator())
 
 
 def remember(cache: Cache3D, frame: np.ndarray, cameras: Cameras, estimator: DepthEstimator) -> None:

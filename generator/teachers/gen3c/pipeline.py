@@ -19,6 +19,7 @@ from generator.teachers.gen3c.conditioning import build_conditioning
 from generator.teachers.gen3c.sampler import Denoiser, denoise
 from generator.teachers.gen3c.text import MAX_TOKENS, default_negative_prompt, encode_prompts
 from generator.teachers.gen3c.transformer import provide_mask_resize
+from generator.teachers.safety import Guardrail
 from generator.tokenizer import CosmosTokenizer
 from lyra_sim.errors import LyraSimError
 
@@ -208,13 +209,9 @@ class Gen3CPipeline(DiffusionPipeline):
     def _checked(self, video: Tensor) -> Tensor:
         """Let the safety checker blur or refuse videos (B, 3, F, H, W)."""
         pictures = self.video_processor.postprocess_video(video, output_type="np")
-        self.safety_checker.to(self._execution_device)
-        try:
-            checked = [self.safety_checker.check_video_safety((p * 255).astype(np.uint8)) for p in pictures]
-        finally:
-            self.safety_checker.to("cpu")
-        if any(v is None for v in checked):
-            raise LyraSimError("the safety checker refuses the video; change the picture or the prompt")
+        guardrail = Guardrail(self.safety_checker)
+        device = str(self._execution_device)
+        checked = [guardrail.checked((p * 255).astype(np.uint8), device=device) for p in pictures]
         return torch.from_numpy(np.stack(checked)).to(video).permute(0, 4, 1, 2, 3) / 127.5 - 1
 
     def _encode_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from generator.cache import CacheViews
 from generator.depth import DepthEstimator, load_estimator
 from generator.networks import Networks
 from generator.sizes import Size
-from generator.teachers.conditioning import Picture
+from generator.teachers.conditioning import Footage, Picture
 from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
 from generator.teachers.gen3c.composite import composite
 from generator.teachers.gen3c.load import Cards, load_pipeline
@@ -23,7 +23,7 @@ from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.picture_paths import CameraPath, PlannedPath
 from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
-from generator.teachers.safety import load_safety_checker
+from generator.teachers.safety import Guardrail, load_safety_checker
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
@@ -216,13 +216,13 @@ class Gen3CTeacher(PictureTeacher):
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
         if self.composited:
             rgb[1:] = composite(rgb, chunk.views)[1:]
-            return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
-        if self.pipeline.safety_checker is not None:
+        clip = Clip(_clip_name(name, number), chunk.cameras, rgb, depth, start=number * (self.frames - 1))
+        if self.composited or self.pipeline.safety_checker is not None:
             # What the checker blurred must not reach the scene through the latents; the chain encodes the frames.
-            return Clip(_clip_name(name, number), chunk.cameras, rgb, depth)
+            return clip
         tokenizer = CosmosTokenizer.around(self.pipeline.vae)
         raw = tokenizer.denormalize(chunk.latents / self.pipeline.scheduler.config.sigma_data)[0]
-        return Clip(_clip_name(name, number), chunk.cameras, rgb, depth, latents=raw.float().cpu().numpy())
+        return replace(clip, latents=raw.float().cpu().numpy())
 
     def _prompt(self, picture: Picture) -> str | None:
         """Return what the text encoder reads: the picture's words, or the empty prompt; None without encoder."""
@@ -236,9 +236,7 @@ class Gen3CTeacher(PictureTeacher):
     def checked(self, conditioning: object) -> Picture:
         """Return the conditioning; raises LyraSimError when it is no picture of this size, or its words are unsafe."""
         picture = super().checked(conditioning)
-        checker = self.pipeline.safety_checker
-        if checker is not None and picture.prompt and not checker.check_text_safety(picture.prompt):
-            raise LyraSimError("the safety checker refuses the prompt; change it")
+        Guardrail(self.pipeline.safety_checker).require_safe(picture.prompt)
         return picture
 
     def _settings(self, seed: int, picture: Picture) -> dict[str, object]:
@@ -255,6 +253,10 @@ class Gen3CTeacher(PictureTeacher):
 
     def _arrays(self, picture: Picture, paths: tuple[PlannedPath, ...]) -> dict[str, np.ndarray]:
         arrays = {"rgb": picture.rgb, "depth": picture.require_depth(), "intrinsics": picture.intrinsics}
+        if isinstance(picture, Footage):
+            video = picture.video
+            arrays |= {"video": video.rgb, "video_depth": video.depth, "video_c2w": video.cameras.c2w}
+            arrays |= {"video_intrinsics": video.cameras.intrinsics}
         return arrays | {f"c2w_{path.name}": path.cameras.c2w for path in paths}
 
 
