@@ -65,6 +65,12 @@ class Setting:
         }
 
     @property
+    def about(self) -> str:
+        """What the picture says."""
+        extra = f", refined by {self.refine} steps" if self.refine else ""
+        return f"{self.size.width}x{self.size.height} px, {self.views} views{extra}"
+
+    @property
     def name(self) -> str:
         """Name of the setting's files."""
         return "-".join(str(value) for value in self.key.values())
@@ -88,7 +94,7 @@ def unseen(video: TeacherVideo) -> np.ndarray:
 
 def measure(
     gaussians: Gaussians, video: TeacherVideo, perceptual: Perceptual, *, lpips_frames: int
-) -> tuple[dict[str, float], np.ndarray]:
+) -> tuple[dict[str, float | None], np.ndarray]:
     """Return the table's columns for one scene, and its renders at the held-out cameras, (F, H, W, 3) in [0, 1]."""
     held_out = video.held_out
     assert held_out is not None
@@ -103,10 +109,17 @@ def measure(
     return {
         "psnr_db": float(np.mean([metrics.psnr(a, b) for a, b in pairs])),
         "ssim": float(np.mean([metrics.ssim(a, b) for a, b in pairs])),
-        "lpips": float(np.mean(distances)) if distances else float("nan"),
-        "depth_error": metrics.relative_depth_error(depth, held_out.depth),
-        "depth_error_outside": metrics.relative_depth_error(depth, held_out.depth, where=unseen(video)),
+        "lpips": _known(np.mean(distances)) if distances else None,
+        "depth_error": _known(metrics.relative_depth_error(depth, held_out.depth)),
+        "depth_error_outside": _known(
+            metrics.relative_depth_error(depth, held_out.depth, where=unseen(video))
+        ),
     }, rgb
+
+
+def _known(value: float) -> float | None:
+    """Return a figure, or None, which JSON can hold, where it could not be measured."""
+    return float(value) if np.isfinite(value) else None
 
 
 def make(pipeline: LyraPipeline, video: TeacherVideo, setting: Setting) -> tuple[Gaussians, dict[str, float]]:
@@ -196,7 +209,7 @@ def measure_all(
             rows.add(row, pair, setting)
             left = (time.monotonic() - began) / (done + 1) * (len(todo) - done - 1) / 60
             sys.stderr.write(
-                f"{prompt} {seed} {setting.name}: {figures['psnr_db']:.2f} dB, SSIM {figures['ssim']:.3f} | "
+                f"{prompt} {seed}, {setting.about}: {figures['psnr_db']:.2f} dB, SSIM {figures['ssim']:.3f} | "
                 f"{done + 1} of {len(todo)}, about {left:.0f} minutes left\n"
             )
 
@@ -263,7 +276,7 @@ def main() -> None:
     settings = [Setting(size, v, r) for size in sizes for v in args.views for r in args.refine]
     rows = Rows(args.run, pipeline.cards["decoder"]["sha256"])
     measure_all(args, pipeline, settings, rows)
-    chosen = [[row for row in rows.all if rows.has(s.key) and _matches(row, s)] for s in settings]
+    chosen = [[row for row in rows.all if _matches(row, s)] for s in settings]
     text = table(chosen, pipeline.cards["decoder"], lpips_frames=args.lpips_frames)
     sys.stdout.write(text)
     if args.out:
@@ -273,7 +286,7 @@ def main() -> None:
         for size in sizes:
             best = Setting(size, max(args.views), min(args.refine))
             name = args.out.with_name(f"{args.out.name}-{size.height}x{size.width}.png")
-            sheet(rows.sheet_of(best), best.name, SHOWN_CAMERA).save(name)
+            sheet(rows.sheet_of(best), best.about, SHOWN_CAMERA).save(name)
 
 
 def _matches(row: dict[str, Any], setting: Setting) -> bool:

@@ -36,7 +36,7 @@ def table(settings: list[list[dict[str, Any]]], card: dict[str, Any], *, lpips_f
         )
     for rows in settings:
         first = rows[0]
-        lines += ["", f"## {first['size']}, {first['views']} views, refine {first['refine']}", ""]
+        lines += ["", f"## {first['size']}, {first['views']} views, `--refine {first['refine']}`", ""]
         lines += [
             f"| prompt | seed | Gaussians | {HEAD} |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -47,17 +47,17 @@ def table(settings: list[list[dict[str, Any]]], card: dict[str, Any], *, lpips_f
     return "\n".join(lines) + "\n"
 
 
-def means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean of every figure; NaN where it is nowhere known."""
+def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean of every figure; None where it is nowhere known."""
     names = (*COLUMNS, "decode_s", "refine_s")
-    known = {name: [row[name] for row in rows if np.isfinite(row[name])] for name in names}
-    return {name: float(np.mean(values)) if values else float("nan") for name, values in known.items()}
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
 
 def _numbers(row: dict[str, Any]) -> str:
     forms = ("{:.2f}", "{:.3f}", "{:.3f}", "{:.1%}", "{:.1%}")
     cells = zip(COLUMNS, forms, strict=True)
-    return " | ".join(form.format(row[n]) if np.isfinite(row[n]) else "-" for n, form in cells)
+    return " | ".join("-" if row[n] is None else form.format(row[n]) for n, form in cells)
 
 
 def tile(video: TeacherVideo, rgb: np.ndarray, camera: int) -> Image.Image:
@@ -67,7 +67,7 @@ def tile(video: TeacherVideo, rgb: np.ndarray, camera: int) -> Image.Image:
     return Image.fromarray(np.concatenate([video.held_out.rgb[camera], ours], axis=1))
 
 
-def sheet(tiles: list[tuple[str, Image.Image]], name: str, camera: int, *, columns: int = 2) -> Image.Image:
+def sheet(tiles: list[tuple[str, Image.Image]], about: str, camera: int, *, columns: int = 2) -> Image.Image:
     """Lay out truth | ours of every prompt."""
     if not tiles:
         return Image.new("RGB", (TILE_WIDTH, TITLE), (24, 24, 28))
@@ -77,7 +77,7 @@ def sheet(tiles: list[tuple[str, Image.Image]], name: str, camera: int, *, colum
     size = (columns * (2 * TILE_WIDTH + GAP) + GAP, TITLE + lines * (height + GAP) + GAP)
     picture = Image.new("RGB", size, (24, 24, 28))
     draw = ImageDraw.Draw(picture)
-    title = f"teacher (left) | scene rendered (right), held-out camera {camera}, {name.replace('-', ', ')}"
+    title = f"teacher (left) | scene rendered (right), held-out camera {camera}, {about}"
     draw.text((GAP, 6), title, (230, 230, 230), ImageFont.load_default(18))
     for index, (prompt, pair) in enumerate(small):
         x, y = GAP + index % columns * (pair.width + GAP), TITLE + index // columns * (height + GAP)
