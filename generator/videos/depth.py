@@ -19,8 +19,8 @@ from lyra_sim.errors import LyraSimError
 
 _SHARES = np.geomspace(0.01, 3.0, 41)
 """Ways of the camera, over the median depth, that are tried."""
-_PROBES = 3
-"""Frames that the first is compared with."""
+_PROBES = np.array([0.5, 0.75, 1.0])
+"""Frames that the first is compared with, as ranks among all by their distance from it."""
 _LEAST_COVERED = 0.3
 """Share of a frame that the first must show for a comparison."""
 _CLEAR = 0.9
@@ -88,12 +88,14 @@ def scale_to_poses(recording: Recording, first: Picture) -> float:
     """
     cameras = recording.cameras
     travel = np.linalg.norm(cameras.c2w[:, :3, 3], axis=1)
-    probes = np.argsort(travel, kind="stable")[-1 : -1 - 2 * _PROBES : -2]
+    farthest_last = np.argsort(travel, kind="stable")
+    probes = farthest_last[((len(recording) - 1) * _PROBES).round().astype(int)]
     longest = float(travel.max()) / float(np.median(first.require_depth()))
     factors = longest / _SHARES
     unlike = np.array([_unlikeness(recording, first, float(factor), probes) for factor in factors])
     best = int(unlike.argmin())
-    if not np.isfinite(unlike[best]) or unlike[best] > _CLEAR * np.median(unlike[np.isfinite(unlike)]):
+    within = 0 < best < len(unlike) - 1 and bool(np.isfinite(unlike[best]))
+    if not within or unlike[best] > _CLEAR * np.median(unlike[np.isfinite(unlike)]):
         raise LyraSimError(
             "the estimated depth cannot be brought to the unit of the poses: the camera moves too little, or poses and "
             "frames do not belong together; give --depth-video"
@@ -112,7 +114,7 @@ def _unlikeness(recording: Recording, first: Picture, factor: float, probes: np.
     w2c, lens = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
     shown = Cache3D(image, depth, w2c[0], lens[0], config=config).show(cameras.select(probes))
     mask = shown.mask[:, :1]
-    if float(mask.float().mean()) < _LEAST_COVERED:
+    if float(mask.float().mean(dim=(1, 2, 3)).min()) < _LEAST_COVERED:
         return float("inf")
     return float((shown.pixels[:, 0] - torch.stack(others)).abs()[mask.expand(-1, 3, -1, -1)].mean())
 
