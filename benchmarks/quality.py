@@ -109,7 +109,7 @@ def measure(
     return {
         "psnr_db": float(np.mean([metrics.psnr(a, b) for a, b in pairs])),
         "ssim": float(np.mean([metrics.ssim(a, b) for a, b in pairs])),
-        "lpips": _known(np.mean(distances)) if distances else None,
+        "lpips": _known(float(np.mean(distances))) if distances else None,
         "depth_error": _known(metrics.relative_depth_error(depth, held_out.depth)),
         "depth_error_outside": _known(
             metrics.relative_depth_error(depth, held_out.depth, where=unseen(video))

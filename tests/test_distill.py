@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from generator.cameras import Cameras
 from generator.decoder import DecoderConfig, LyraDecoder
@@ -20,6 +21,7 @@ from training.filmed import PublishedSource
 from training.objective import direct_terms, keep_pattern
 from training.sdg.layout import reversed_clip, write_scene
 from training.stage import LossWeights, Stage, chain_to, load_stage
+from training.watch import all_steps, choose, draw_curves
 
 TINY = DecoderConfig(
     embed_dim=32,
@@ -274,3 +276,34 @@ def test_a_step_can_see_a_window_alone(scenes: Path) -> None:
     )
     assert one.target_rgb.shape[1:3] == (16, 32)
     assert torch.equal(one.latents, other.latents)
+
+
+def test_the_run_folder_shows_what_it_learns_and_training_does_not_notice(
+    scenes: Path, tmp_path: Path
+) -> None:
+    """Show that sample pictures and curves appear at a stage's end, and weights are those of a run without them."""
+    ends = []
+    for name in ("watched", "plain"):
+        (tmp_path / name).mkdir()
+        source = SceneDataset(scenes)
+        watched = choose(source, STAGE, seed=3, held_out=scenes / "00001") if name == "watched" else []
+        training = Training(TINY, [STAGE], source, tmp_path / name, seed=3, watched=watched)
+        training.run_all()
+        ends.append(training.decoder.state_dict())
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+    with Image.open(tmp_path / "watched" / "samples" / "000004.png") as sheet:
+        assert sheet.width == 3 * WIDTH
+        assert sheet.height > 4 * HEIGHT
+    assert not (tmp_path / "plain" / "samples").exists()
+
+
+def test_curves_go_on_from_stage_to_stage(tmp_path: Path) -> None:
+    """Show that the picture of the curves counts steps over all stages and has a panel per term."""
+    lines = [{"stage": "one", "step": 25, "s_per_step": 1.0, "loss": 0.5, "colour": 0.2}]
+    lines += [{"stage": "two", "step": step, "s_per_step": 1.0, "loss": 0.2, "mse": 0.1} for step in (25, 50)]
+    (tmp_path / "log.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    assert all_steps(lines) == ([25, 50, 75], {"one": 0, "two": 25})
+    draw_curves(tmp_path)
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert np.asarray(picture).std() > 5

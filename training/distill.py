@@ -1,9 +1,10 @@
 """Train a decoder stage by stage: `python -m training.distill --scenes DIR --out RUN`.
 
 `accelerate launch -m training.distill ...` does the same on several processes or GPUs. The run folder explains itself:
-`run.json` (configuration, stages, environment), `log.jsonl` (a line per report), `checkpoint.pt` (everything needed to
-go on), `end_<stage>.pt` (the end of every stage). Running the command again goes on where it stopped; what a step sees
-depends on the seed, the step and the process alone, so on one machine the resumed run equals the uninterrupted one.
+`run.json` (configuration, stages, environment), `log.jsonl` (a line per report), `curve.png`, `samples/` (truth above
+renders, at every checkpoint), `checkpoint.pt` (everything needed to go on), `end_<stage>.pt` (the end of every stage).
+Running the command again goes on where it stopped; what a step sees depends on the seed, the step and the process
+alone, so on one machine the resumed run equals the uninterrupted one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import platform
 import subprocess
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +41,7 @@ from training.objective import objective
 from training.perceptual import load_lpips
 from training.stage import Stage, chain_to, load_stage
 from training.tokenizer import LATENT_CHANNELS
+from training.watch import Watched, choose, draw_curves, draw_samples
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -127,6 +130,7 @@ class Training:
         tokenizer: CosmosTokenizer | None = None,
         accelerator: Accelerator | None = None,
         writer: SummaryWriter | None = None,
+        watched: Sequence[Watched] = (),
     ) -> None:
         """Make a fresh network; `resume` goes on with an earlier one.
 
@@ -139,11 +143,12 @@ class Training:
             tokenizer: Encodes rays and times, for decoders that take them so.
             accelerator: Devices, processes and precision; one process on the CPU when left out.
             writer: Receives the curves for TensorBoard too.
+            watched: What `samples/` in the run folder shows at every checkpoint.
         """
         torch.manual_seed(seed)
         self.accelerator = accelerator or Accelerator(cpu=True)
         self.config, self.stages, self.source, self.run, self.seed = config, stages, source, run, seed
-        self.tokenizer, self.writer = tokenizer, writer
+        self.tokenizer, self.writer, self.watched = tokenizer, writer, list(watched)
         self.perceptual = load_lpips(self.accelerator.device)
         decoder = LyraDecoder(config)
         start_from_cache(decoder)
@@ -198,6 +203,7 @@ class Training:
                 self._load(self.run / f"end_{stage.after}.pt")
             self.run_stage(stage)
             self.save(f"end_{stage.name}")
+            self.show(stage)
             self.stage_index, self.step = self.stage_index + 1, 0
             self.save()
 
@@ -217,6 +223,7 @@ class Training:
             if self.step % CHECKPOINT_EVERY == 0:
                 self.source.refresh()
                 self.save()
+                self.show(stage)
 
     def train_step(self, stage: Stage) -> dict[str, float]:
         """Do one optimiser step over the stage's samples and return the means of their loss terms."""
@@ -248,6 +255,21 @@ class Training:
             )
         self.accelerator.backward(loss / stage.samples)
         return terms | {"loss": loss.item()}
+
+    def show(self, stage: Stage) -> None:
+        """Draw the curves and what is watched into the run folder; training itself is not touched."""
+        if not self.accelerator.is_main_process:
+            return
+        draw_curves(self.run)
+        if self.watched:
+            path = self.run / "samples" / f"{self.total_steps:06d}.png"
+            title = f"{stage.name}, step {self.step} of {stage.steps}"
+            draw_samples(self.watched, self._decode, path, title=title)
+
+    def _decode(self, batch: Batch) -> torch.Tensor:
+        """Return the pruned Gaussians of a batch, as in use."""
+        batch = batch.to(self.accelerator.device)
+        return self.decoder.prune(run_decoder(self.decoder, self.config, batch, self.tokenizer))
 
     def report(self, stage: Stage, recent: deque[dict[str, float]], each: float) -> None:
         """Log the means of the last terms, and the time left of the stage."""
@@ -329,6 +351,12 @@ def parse_arguments() -> argparse.Namespace:
         "--gradient-checkpointing", action="store_true", help="less memory, a third more time"
     )
     parser.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="SCENE",
+        help="a prepared scene outside --scenes, for the sample pictures",
+    )
+    parser.add_argument(
         "--tensorboard", action="store_true", help="write curves to the run folder (lyra-sim[train])"
     )
     return parser.parse_args()
@@ -364,15 +392,20 @@ def main() -> None:
     } | environment()
     if accelerator.is_main_process:
         (args.out / "run.json").write_text(json.dumps(facts, indent=1))
+    source = make_source(args, config, tokenizer)
+    watched = []
+    if accelerator.is_main_process:
+        watched = choose(source, stages[0], seed=args.seed, held_out=args.held_out)
     training = Training(
         config,
         stages,
-        make_source(args, config, tokenizer),
+        source,
         args.out,
         seed=args.seed,
         tokenizer=tokenizer,
         accelerator=accelerator,
         writer=open_tensorboard(args.out) if args.tensorboard and accelerator.is_main_process else None,
+        watched=watched,
     )
     training.decoder.gradient_checkpointing = args.gradient_checkpointing
     if args.start:
