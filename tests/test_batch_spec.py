@@ -233,7 +233,7 @@ MISTAKES = {
         P + "  - prompts: [b, a]\n",
         "4:18: scenes[1].prompts[1]: the same scene as scenes[0].prompts[0] in line 3",
     ),
-    "duplicate seed": (P + "    seeds: [1, 1]\n", "3:15: scenes[0].prompts[0]: the same scene as"),
+    "duplicate seed": (P + "    seeds: [1, 1]\n", "4:12: scenes[0].seeds: 1 is here twice"),
     "glob without match": (
         "version: 1\nscenes:\n  - pictures: '*.jpg'\n",
         "3:15: scenes[0].pictures: '*.jpg' matches no file",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -33,6 +34,8 @@ Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Factor = Annotated[float, Field(gt=0, lt=1000, allow_inf_nan=False)]
+"""What `lyra-sim gen` takes for a movement or a height of a camera."""
 Trajectory = Literal["left", "right", "up", "zoom_out", "zoom_in", "clockwise"]
 
 
@@ -74,9 +77,18 @@ def _slot_kind(value: Any) -> str:
     return ":weights" if isinstance(value, Mapping) else ":list"
 
 
+def _once_each(values: list[Any]) -> list[Any]:
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} is here twice")
+        seen.add(value)
+    return values
+
+
 SlotText = Annotated[Text, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Slot = Annotated[
-    Annotated[Annotated[list[SlotText], Field(min_length=1)], Tag(":list")]
+    Annotated[Annotated[list[SlotText], Field(min_length=1), AfterValidator(_once_each)], Tag(":list")]
     | Annotated[Annotated[dict[Text, Weight], Field(min_length=1)], Tag(":weights")]
     | Annotated[Range, Tag(":range")],
     Discriminator(_slot_kind),
@@ -106,7 +118,7 @@ def _seeds_kind(value: Any) -> str:
 
 
 Seeds = Annotated[
-    Annotated[Annotated[list[Seed], Field(min_length=1)], Tag(":list")]
+    Annotated[Annotated[list[Seed], Field(min_length=1), AfterValidator(_once_each)], Tag(":list")]
     | Annotated[SeedRange, Tag(":range")]
     | Annotated[Annotated[int, Field(ge=1)], Tag(":count")],
     Discriminator(_seeds_kind),
@@ -150,7 +162,7 @@ class Pictures(_Model):
     """A glob such as `photos/**/*.jpg`, relative to the spec."""
     prompt: str = ""
     """Words to go with every picture; may be empty."""
-    camera_height: Positive | None = None
+    camera_height: Factor | None = None
     """True height of the pictures' cameras above the floor [m], which sets the scale."""
     seeds: Seeds = 1
     """Seeds of every picture."""
@@ -189,12 +201,22 @@ class Make(_Model):
     """Form of the splats."""
     trajectories: Annotated[list[Trajectory], Field(min_length=1)] = Field(default=list(get_args(Trajectory)))
     """Camera paths to film; fewer are faster and see less."""
-    movement: Positive = 1.0
+    movement: Factor = 1.0
     """Factor on the distance that the cameras move."""
     estimator: str | None = None
     """Depth estimator for pictures; without it that of the size."""
+    fit: Literal["crop", "squeeze"] = "crop"
+    """How pictures are brought to the shape of the frames."""
+    resolution: Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")] | None = None
+    """Width and height of the frames [px], such as `640x352`; without it those of the size."""
+    refine: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Steps of optimisation against the teacher's frames after decoding."""
     collider: Literal["fused", "world", "none"] = "fused"
     """Collision mesh: from the splats' depth, the procedural world's own, or none."""
+    collider_faces: Annotated[int, Field(ge=100)] = 50_000
+    """Most faces of a fused collider."""
+    collider_approximation: str = "none"
+    """Token of `physics:approximation`, or `pieces` for convex pieces."""
     labels: bool = True
     """Whether the proxy mesh carries class labels."""
     proxy: bool = True
@@ -252,6 +274,13 @@ class Quality(_Model):
     """Largest scene file [MB]."""
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     """How often a rejected scene is made again, each time with the next seed of its own."""
+
+    @model_validator(mode="after")
+    def _some_count_fits(self) -> Quality:
+        least, most = self.min_gaussians, self.max_gaussians
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"min_gaussians {least} is more than max_gaussians {most}")
+        return self
 
 
 class Splits(_Model):

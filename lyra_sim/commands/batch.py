@@ -78,10 +78,12 @@ def run(args: argparse.Namespace) -> int:
     from lyra_sim.batch.driver import Options, run_batch
     from lyra_sim.batch.expand import expand
     from lyra_sim.batch.outlook import outlook
+    from lyra_sim.batch.possible import require_possible
     from lyra_sim.batch.spec import load_spec
 
     spec, document = load_spec(args.spec)
     plan = expand(spec, document, resolve_size=resolve_size)
+    require_possible(spec, document, plan)
     if args.dry_run:
         tell_outlook(outlook(plan, args.out), progress, args.progress)
         return 0
