@@ -81,7 +81,7 @@ STAGES = (
     Stage("teacher sana-wm", (SANA, SANA_TEXT), (SANA_AUTOENCODER,)),
     Stage("decoder lyra-static", (DECODER,), (TOKENIZER,)),
 )
-"""Stages that follow one another; each frees its networks for the next."""
+"""Stages that follow one another; each frees its networks for the next, but for workers of a batch, which keep them."""
 
 OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 
