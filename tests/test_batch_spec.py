@@ -112,6 +112,9 @@ def test_pictures_count_by_content(tmp_path: Path) -> None:
     assert before[0].camera_height == 1.4
     (tmp_path / "photos" / "b.jpg").rename(tmp_path / "photos" / "z.jpg")
     assert {s.id for s in plan(tmp_path, text).scenes} == {s.id for s in before}
+    (tmp_path / "photos" / "copy.jpg").write_bytes(b"second")
+    with pytest.raises(LyraSimError, match=r"the same scene as .*/z\.jpg'.*, as in .*/copy\.jpg'"):
+        plan(tmp_path, text)
 
 
 def test_drop_leaves_out_what_matches_all_of_an_entry(tmp_path: Path) -> None:

@@ -268,9 +268,10 @@ def _without_doubles(scenes: Iterator[PlannedScene], document: Document) -> list
         first = found.setdefault(scene.id, scene)
         if first is not scene:
             line = document.marks[first.place][0]
+            other = f", as in {first.picture!r}" if first.picture != scene.picture else ""
             raise document.error(
                 scene.place,
-                f"the same scene as {dotted(first.place)} in line {line} (id {scene.id}: {scene.name})",
+                f"the same scene as {dotted(first.place)} in line {line} (id {scene.id}: {scene.name}{other})",
             )
     return list(found.values())
 
