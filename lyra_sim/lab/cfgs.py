@@ -21,7 +21,7 @@ CLASS_TAG = [("class", "environment")]
 
 @dataclass(frozen=True)
 class LabScene:
-    """One generated scene: metres, Z up, floor at z = 0."""
+    """One generated scene: Z up, floor at z = 0; in metres where `metric`."""
 
     id: str
     """Id in the manifest."""
@@ -39,6 +39,8 @@ class LabScene:
     """Least corner of what is seen [m]."""
     high: tuple[float, float, float]
     """Greatest corner of what is seen [m]."""
+    metric: bool = True
+    """False for a picture of unknown unit: its lengths are right up to one factor."""
 
 
 class SceneCfgs(Sequence[LabScene]):

@@ -67,6 +67,7 @@ def _lab_scene(folder: Path, row: dict[str, Any]) -> LabScene:
             spawn_points=tuple((p["x"], p["y"], p["yaw"]) for p in row["spawn_points"]),
             low=tuple(map(float, low)),  # type: ignore[arg-type]
             high=tuple(map(float, high)),  # type: ignore[arg-type]
+            metric=bool(row.get("metric", True)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LyraSimError(
