@@ -1,4 +1,4 @@
-"""Reading videos: frames, depth, poses and lens in all layouts, cameras that stand still, and depth that is estimated."""
+"""Reading videos: frames, depth, poses and lens in all layouts, still cameras, and depth that is estimated."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_depth_comes_in_any_form(tmp_path: Path, kind: str) -> None:
 
 
 def test_poses_come_by_frame_or_by_time(tmp_path: Path) -> None:
-    """A transforms.json, a TUM line per frame and a sparser TUM trajectory give the same poses; only the first a lens."""
+    """A transforms.json, a TUM line per frame and a sparser TUM file give the same poses; the first has a lens too."""
     clip = write_mp4(tmp_path / "clip.mp4", RGB, rate=10)
     cameras = Cameras(poses(), np.tile(LENS, (FRAMES, 1)), ROWS, COLUMNS)
     write_transforms(tmp_path / "transforms.json", PosedFrames(cameras))
@@ -123,7 +123,9 @@ def room(seed: int = 0, height: int = 88, width: int = 400) -> np.ndarray:
 def still(frames: int = 9) -> np.ndarray:
     """Return the wall seen by a camera at rest, with noise, changing light and a red box that passes by."""
     rng, wall = np.random.default_rng(1), room()[:, :128].astype(float)
-    video = np.stack([wall * (0.8 + 0.04 * i) for i in range(frames)]) + rng.normal(0, 3, (frames, 88, 128, 3))
+    video = np.stack([wall * (0.8 + 0.04 * i) for i in range(frames)]) + rng.normal(
+        0, 3, (frames, 88, 128, 3)
+    )
     for i in range(frames):
         video[i, 30:60, 12 * i : 12 * i + 20] = (220, 30, 30)
     return video.clip(0, 255).astype(np.uint8)

@@ -55,14 +55,14 @@ def write_plain(folder: Path, rgb: np.ndarray, depth: np.ndarray, c2w: np.ndarra
     write_mp4(folder / "rgb.mp4", rgb)
     np.savez(folder / "depth.npz", depth=depth)
     matrix = np.array([[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]])
-    np.savez(
-        folder / "camera.npz", w2c=invert_rigid(c2w), intrinsics=np.tile(matrix, (len(rgb), 1, 1))
-    )
+    np.savez(folder / "camera.npz", w2c=invert_rigid(c2w), intrinsics=np.tile(matrix, (len(rgb), 1, 1)))
     return folder
 
 
 def write_tum(path: Path, c2w: np.ndarray, times: np.ndarray) -> Path:
     """Write poses without rotation as a TUM trajectory."""
-    lines = [f"{t:.6f} {x:.9f} {y:.9f} {z:.9f} 0 0 0 1" for t, (x, y, z) in zip(times, c2w[:, :3, 3], strict=True)]
+    lines = [
+        f"{t:.6f} {x:.9f} {y:.9f} {z:.9f} 0 0 0 1" for t, (x, y, z) in zip(times, c2w[:, :3, 3], strict=True)
+    ]
     path.write_text("# timestamp tx ty tz qx qy qz qw\n" + "\n".join(lines) + "\n")
     return path

@@ -75,8 +75,8 @@ class Picture:
 class Footage(Picture):
     """Hold a video with depth and poses, a frame for each frame of the camera paths; its first frame is the picture.
 
-    The paths are laid around the video's own cameras, as GEN3C does it: frame t of every clip is near frame t of
-    the video.
+    Where things move, all paths are laid around the video's own cameras, as GEN3C does it: frame t of every clip is
+    near frame t of the video. Where nothing moves, some are (`picture_paths.FOLLOWING`).
     """
 
     video: Clip

@@ -19,6 +19,10 @@ what is a step aside for a wide lens takes a long one off its subject."""
 NEAR_SHARE = 0.8
 """Longest movement towards the picture, over the near depth (its 2nd percentile)."""
 
+FOLLOWING = ("right", "up", "zoom_in")
+"""Paths that go along with a video in which nothing moves; the others stay around its first frame. Following with all
+leaves holes where the video began, and with none where it went (`benchmarks/video.py`)."""
+
 
 class CameraPath(Protocol):
     """What a teacher needs to know of a path; `Trajectory` is one, `generator.own_path.OwnPath` the other."""
@@ -92,18 +96,18 @@ def plan_paths(
         if path.name == "zoom_in":
             distance = min(distance, NEAR_SHARE * near / center)
         moves = path.w2c(frames=frames, distance=distance, center_depth=center)
-        planned.append(PlannedPath(path.name, _cameras(picture, moves), distance))
+        planned.append(PlannedPath(path.name, _cameras(picture, moves, path.name), distance))
     return tuple(planned)
 
 
-def _cameras(picture: Picture, moves: np.ndarray) -> Cameras:
-    """Return the cameras of a path (F, 4, 4) world to camera, laid around those of a video where there is one.
+def _cameras(picture: Picture, moves: np.ndarray, name: str) -> Cameras:
+    """Return the cameras of a path (F, 4, 4) world to camera, laid around those of a video that it follows.
 
     Raises:
         LyraSimError: A video has another number of frames.
     """
     base = picture.camera.select(np.zeros(len(moves), int))
-    if isinstance(picture, Footage):
+    if isinstance(picture, Footage) and (picture.moving or name in FOLLOWING):
         base = picture.video.cameras
         if len(base) != len(moves):
             raise LyraSimError(f"the video has {len(base)} frames, the camera paths {len(moves)}")

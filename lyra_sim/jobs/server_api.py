@@ -32,6 +32,8 @@ UPLOAD_TYPES = {
     ".exr": "image/x-exr",
     ".npy": "application/x-npy",
     ".npz": "application/x-npz",
+    ".json": "application/json",
+    ".txt": "text/plain",
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
@@ -112,7 +114,7 @@ class Server:
         return Capabilities.from_json(json.dumps(self.call("/capabilities")))
 
     def upload(self, path: str) -> str:
-        """Send a picture, a depth map or a video and return its upload id."""
+        """Send a picture, a depth map, a video or its poses and return the upload id."""
         kind = UPLOAD_TYPES.get(Path(path).suffix.lower())
         if kind is None:
             raise JobError(f"{path}: not a kind of file that a server takes ({', '.join(UPLOAD_TYPES)})")

@@ -151,11 +151,12 @@ class Service:
         return {**facts, "max_upload_bytes": self._config.max_upload_bytes}
 
     async def upload(self, request: Request) -> Upload:
-        """Take a picture, its depth or a video as the plain body; name its id in a job within an hour."""
+        """Take a picture, a depth map, a video or its poses as the plain body; name its id in a job within an hour."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in SUFFIXES:
             raise HTTPException(415, f"Content-Type {kind!r}: send one of {', '.join(SUFFIXES)}")
-        option = "--video" if kind.startswith("video/") else "--image"
+        of_video = kind.startswith(("video/", "text/")) or kind == "application/json"
+        option = "--video" if of_video else "--image"
         if why := (await self._ask()).lacks_option(option):
             raise HTTPException(409, why)
         name, size = await self._uploads.save(request.stream(), suffix=SUFFIXES[kind])

@@ -12,6 +12,7 @@ from lyra_sim.server.store import Job, JobState
 UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _NUMBER = r"[0-9]{1,8}(\.[0-9]{0,12})?"
 Intrinsics = Annotated[str, StringConstraints(pattern=rf"^({_NUMBER},){{3}}{_NUMBER}$")]
+Span = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}:[0-9]{1,9}$")]
 Trajectory = Literal["left", "right", "up", "zoom_out", "zoom_in", "clockwise"]
 
 
@@ -27,15 +28,19 @@ def _one_input(schema: dict[str, Any]) -> None:
     wanted = [{"required": [name], **rule} for name, rule in given.items()]
     schema["anyOf"] = [{"required": ["prompt"], "properties": {"prompt": {"pattern": r"\S"}}}, *wanted]
     schema["not"] = {"allOf": wanted}
-    for name, other in (
-        ("depth", "image"),
-        ("intrinsics", "image"),
-        ("camera_height", "image"),
-        ("depth_unit", "depth"),
+    for name, others in (
+        ("depth", ("image",)),
+        ("intrinsics", ("image", "video")),
+        ("camera_height", ("image", "video")),
+        ("depth_video", ("video",)),
+        ("video_cameras", ("video",)),
+        ("video_frames", ("video",)),
+        ("time", ("video",)),
+        ("depth_unit", ("depth", "depth_video")),
     ):
         there = {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
-        needed = {"required": [other], "properties": {other: {"type": "string"}}}
-        schema.setdefault("allOf", []).append({"if": there, "then": needed})
+        needed = [{"required": [other], "properties": {other: {"type": "string"}}} for other in others]
+        schema.setdefault("allOf", []).append({"if": there, "then": {"anyOf": needed}})
     schema["examples"] = [{"prompt": "warehouse aisle", "seed": 7, "size": "mini"}]
 
 
@@ -48,8 +53,16 @@ class JobRequest(BaseModel):
     image: UploadId | None = Field(default=None, description="Id of an uploaded picture")
     video: UploadId | None = Field(default=None, description="Id of an uploaded video")
     depth: UploadId | None = Field(default=None, description="Id of the picture's uploaded depth map")
-    depth_unit: Literal["mm", "m"] | None = Field(default=None, description="Unit of the depth map")
-    intrinsics: Intrinsics | None = Field(default=None, description="The picture's fx,fy,cx,cy [px]")
+    depth_video: UploadId | None = Field(default=None, description="Id of the video's uploaded depth")
+    video_cameras: UploadId | None = Field(default=None, description="Id of the video's uploaded poses")
+    video_frames: Span | None = Field(default=None, description="Part of the video to take, FIRST:LAST")
+    time: float | None = Field(
+        default=None, ge=0, le=10**6, description="Frame of the video to make a scene of"
+    )
+    depth_unit: Literal["mm", "m"] | None = Field(default=None, description="Unit of the depth")
+    intrinsics: Intrinsics | None = Field(
+        default=None, description="fx,fy,cx,cy [px] of the picture or the video"
+    )
     squeeze: bool = Field(
         default=False, description="Squeeze the picture into the frames instead of cropping"
     )

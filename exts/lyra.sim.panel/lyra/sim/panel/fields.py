@@ -41,6 +41,7 @@ class Fields:
         self.prompt = ui.SimpleStringModel("warehouse aisle")
         self.picture = ui.SimpleStringModel("")
         self.video = ui.SimpleStringModel("")
+        self.poses = ui.SimpleStringModel("")
         self.size = Choice(SIZES, "auto")
         self.seed = ui.SimpleIntModel(0)
         self.device = Choice(DEVICES, "auto")
@@ -63,6 +64,7 @@ class Fields:
             prompt=self.prompt.as_string,
             picture=self.picture.as_string.strip(),
             video=self.video.as_string.strip(),
+            poses=self.poses.as_string.strip(),
             size=self.size.word,
             seed=self.seed.as_int,
             device=self.device.word,

@@ -32,6 +32,8 @@ class Form:
     """Path of the picture, when the source is `picture`."""
     video: str = ""
     """Path of the video, when the source is `video`."""
+    poses: str = ""
+    """Path of its poses; empty when its camera stands still."""
     size: str = "auto"
     """`mini`, `full`, or `auto`."""
     seed: int = 0
@@ -62,6 +64,7 @@ class Form:
             prompt=" ".join(self.prompt.split()) if self.source == "prompt" else "",
             image=self.picture if self.source == "picture" else None,
             video=self.video if self.source == "video" else None,
+            video_cameras=(self.poses or None) if self.source == "video" else None,
             seed=self.seed,
             size=self.size,
             trajectories=() if everything else self.trajectories,
@@ -82,6 +85,8 @@ class Form:
                     return f"Choose a {source}: {path or 'no file'} is not there"
                 if Path(path).suffix.lower() not in suffixes:
                     return f"{Path(path).name}: a {source} must end in {', '.join(suffixes)}"
+        if self.source == "video" and self.poses and not Path(self.poses).is_file():
+            return f"Poses of the video: {self.poses} is not there"
         if not self.trajectories:
             return "Choose at least one trajectory"
         if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", self.prim_path):

@@ -47,6 +47,10 @@ def _build_source(panel: Panel) -> None:
         model = fields.picture if source == "picture" else fields.video
         ui.StringField(model=model, enabled=enabled)
         ui.Button("...", width=30, enabled=enabled, clicked_fn=panel.on_pick_file, tooltip="Choose a file")
+    if source == "video":
+        text_row(
+            "Poses", fields.poses, tooltip="transforms.json or TUM file; empty if the camera stands still"
+        )
     path = model.as_string.strip()
     if source == "picture" and Path(path).is_file():
         with ui.HStack(height=120):
