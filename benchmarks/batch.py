@@ -31,6 +31,7 @@ from typing import Any
 
 from generator.weights import mini
 from generator.weights.checkpoint import load_card
+from lyra_sim.batch.engines.pool import thread_variables
 
 PROMPTS = (
     "warehouse aisle",
@@ -266,6 +267,9 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    for name in thread_variables(1):
+        # Single runs shall have all cores, whatever the shell says; a batch shares them out itself.
+        os.environ.pop(name, None)
     record = Record(args.out.with_suffix(".json"))
     for part in args.parts:
         scenes = scene_names(args.scenes)

@@ -203,6 +203,12 @@ def test_the_gate_rejects_and_tries_further_seeds(tmp_path: Path) -> None:
     assert first["seed"] != 0
     assert first["rejected"][0]["reasons"] == ["PSNR at held-out cameras [dB] is 12, min_psnr_db 20"]
     assert second["rejected"] == []
+    page = (tmp_path / "out" / "index.html").read_text()
+    shown = json.loads(page.split("const DATA = ", 1)[1].split(";\n", 1)[0])["scenes"]
+    (rejected,) = [scene for scene in shown if scene["state"] == "rejected"]
+    with Image.open(tmp_path / "out" / rejected["picture"]) as picture:
+        assert picture.size == (640, 197)
+    assert [p.stem for p in (tmp_path / "out" / "rejected").iterdir()] == [rejected["id"]]
     again = run(tmp_path, text)
     assert (again["made"], again["rejected"]) == (0, 1)
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,13 +197,15 @@ class _Driver:
             reason = f"{outcome.reason}, {self.lost[scene.id]} times"
             self._fail(scene, reason, facts)
         elif outcome.kind == "made":
-            self._publish(Path(outcome.folder), scene.id)
+            self._move(partial(self.folder.publish, Path(outcome.folder), scene.id))
             self.journal.append("made", id=scene.id, row=dict(outcome.row), **facts)
             self.state.done[scene.id] = outcome.row
             self.bytes += _bytes(outcome.row)
             self.made += 1
             self.in_a_row.clear()
         elif outcome.kind == "rejected":
+            if outcome.picture:
+                self._move(partial(self.folder.publish_rejected, Path(outcome.picture), scene.id))
             self.journal.append("rejected", id=scene.id, reason=outcome.reason, **facts)
             self.state.rejected[scene.id] = outcome.reason
             self.in_a_row.clear()
@@ -210,9 +213,9 @@ class _Driver:
             self._fail(scene, outcome.reason, facts)
         return True
 
-    def _publish(self, work: Path, scene: str) -> None:
+    def _move(self, move: Callable[[], None]) -> None:
         try:
-            self.folder.publish(work, scene)
+            move()
         except OSError as error:
             raise disk_error(error, self.folder.path) from error
 

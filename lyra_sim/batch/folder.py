@@ -18,6 +18,7 @@ from lyra_sim.ledger import sole_holder
 JOURNAL, MANIFEST, TABLE, PAGE = "journal.jsonl", "manifest.jsonl", "manifest.parquet", "index.html"
 SPEC = "spec.yaml"
 SCENES = "scenes"
+REJECTED = "rejected"
 REPORT = "report.json"
 _LOCK, _WORK = ".lock", ".work"
 
@@ -84,6 +85,16 @@ class BatchFolder:
         os.rename(work, target)
         sync(self.scenes)
 
+    def publish_rejected(self, picture: Path, scene: str) -> None:
+        """Move the picture of a rejected scene to where the page shows it.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        target = self.path / rejected_picture(scene)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(picture, target)
+
     def report(self, scene: str) -> dict[str, Any] | None:
         """Return what a finished scene says about itself; None when there is none or files are missing."""
         try:
@@ -101,6 +112,11 @@ class BatchFolder:
             )
         except (OSError, KeyError, TypeError, AttributeError):
             return False
+
+
+def rejected_picture(scene: str) -> str:
+    """Return the path of a rejected scene's picture in the folder."""
+    return f"{REJECTED}/{scene}.jpg"
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyra_sim.atomic import atomic_path
-from lyra_sim.batch.folder import PAGE, SCENES, BatchFolder
+from lyra_sim.batch.folder import PAGE, SCENES, BatchFolder, rejected_picture
 from lyra_sim.batch.manifest import is_metric
 from lyra_sim.batch.measure import METRICS
 from lyra_sim.batch.work import SCENE, THUMBNAIL
@@ -26,7 +26,7 @@ def write_page(folder: BatchFolder, plan: Plan, state: State) -> None:
     data = {
         "name": folder.path.name,
         "metrics": METRICS,
-        "scenes": [entry for scene in plan.scenes if (entry := _entry(scene, state)) is not None],
+        "scenes": [entry for scene in plan.scenes if (entry := _entry(scene, state, folder)) is not None],
         "planned": len(plan.scenes),
     }
     # `</script>` in a prompt must not end the script.
@@ -36,7 +36,7 @@ def write_page(folder: BatchFolder, plan: Plan, state: State) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _entry(scene: Any, state: State) -> dict[str, Any] | None:
+def _entry(scene: Any, state: State, folder: BatchFolder) -> dict[str, Any] | None:
     """Return what the page shows of a scene; None for one that has not been tried."""
     entry = {"id": scene.id, "prompt": scene.prompt, "split": scene.split, "slots": dict(scene.slots)}
     entry["from"] = Path(scene.picture).name if scene.picture else None
@@ -58,5 +58,7 @@ def _entry(scene: Any, state: State) -> dict[str, Any] | None:
         }
     for name, reasons in (("rejected", state.rejected), ("failed", state.failed)):
         if scene.id in reasons:
-            return entry | {"state": name, "seed": scene.seed, "why": reasons[scene.id]}
+            kept = rejected_picture(scene.id)
+            picture = kept if name == "rejected" and (folder.path / kept).is_file() else None
+            return entry | {"state": name, "seed": scene.seed, "picture": picture, "why": reasons[scene.id]}
     return None

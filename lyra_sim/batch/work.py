@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import os
 import shutil
 import socket
 import time
@@ -59,6 +60,8 @@ class Outcome:
     """Time the task took."""
     peak_mib: float = 0.0
     """Most memory that the worker held meanwhile."""
+    picture: str = ""
+    """Small picture of the last try of a rejected scene."""
 
     @property
     def reason(self) -> str:
@@ -78,7 +81,7 @@ def work(task: Task) -> Outcome:
     module, _, name = task.generate.partition(":")
     generate: Generate = getattr(importlib.import_module(module), name)
     attempts: list[Mapping[str, Any]] = []
-    peak = 0.0
+    peak, picture = 0.0, ""
     kind: Kind = "failed"
     for attempt in range(1 + int(task.recipe["quality"]["retries"])):
         seed = retry_seed(task.scene, attempt)
@@ -86,14 +89,17 @@ def work(task: Task) -> Outcome:
         kind, row, reasons, memory = _attempt(task, generate, seed, folder, attempts)
         peak = max(peak, memory)
         if kind == "made":
+            if picture:
+                Path(picture).unlink(missing_ok=True)
             seconds = time.perf_counter() - began
             return Outcome("made", str(folder), row, tuple(attempts), round(seconds, 3), peak)
+        picture = _keep_picture(folder, picture) if kind == "rejected" else picture
         shutil.rmtree(folder, ignore_errors=True)
         attempts.append({"seed": seed, "reasons": reasons})
         if kind == "disk full":
             break
     seconds = round(time.perf_counter() - began, 3)
-    return Outcome(kind, attempts=tuple(attempts), seconds=seconds, peak_mib=peak)
+    return Outcome(kind, picture=picture, attempts=tuple(attempts), seconds=seconds, peak_mib=peak)
 
 
 def _attempt(
@@ -166,6 +172,19 @@ def _thumbnail(folder: Path) -> None:
         small = picture.convert("RGB")
         small.thumbnail((640, 640))
         small.save(folder / THUMBNAIL, quality=80)
+
+
+def _keep_picture(folder: Path, before: str) -> str:
+    """Put the thumbnail of a scene that goes beside its folder, in place of an earlier try's; return its path."""
+    kept = folder.with_suffix(".jpg")
+    try:
+        os.replace(folder / THUMBNAIL, kept)
+    except OSError:
+        # Without a preview there is none.
+        return before
+    if before:
+        Path(before).unlink(missing_ok=True)
+    return str(kept)
 
 
 def licences(provenance: object) -> list[str]:
