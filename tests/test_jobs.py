@@ -156,6 +156,12 @@ def test_the_real_command_accepts_our_arguments():
     assert (str(args.image), str(args.depth), args.depth_unit) == ("-a.png", "d.png", "mm")
     assert (args.intrinsics, args.squeeze, args.height_of_camera) == ("1,2,3,4", True, 1.5)
     assert (args.teacher, args.movement, args.prompt) == ("warp", 0.5, "")
+    video = GenRequest(
+        video="a.mp4", depth_video="d.npz", video_cameras="t.txt", video_frames="0:120", time=60.0
+    )
+    args = build_parser().parse_args(video.arguments("/tmp/scene.usdz"))
+    assert (str(args.video), str(args.depth_video), str(args.video_cameras)) == ("a.mp4", "d.npz", "t.txt")
+    assert (args.video_frames, args.time) == ((0, 120), (60.0,))
 
 
 def test_trajectories_are_those_of_the_generator():
@@ -181,7 +187,13 @@ def test_command_line_survives_the_shell(prompt):
         (GenRequest(), "Nothing to make"),
         (GenRequest(prompt=" \n"), "Nothing to make"),
         (GenRequest(image="a", video="b"), "both given"),
-        (GenRequest(prompt="x", depth="d.png"), "belong to a picture"),
+        (GenRequest(prompt="x", depth="d.png"), "belongs to a picture"),
+        (GenRequest(video="a", depth="d.png"), "belongs to a picture"),
+        (GenRequest(prompt="x", intrinsics="1,2,3,4"), "belong to a picture or a video"),
+        (GenRequest(image="a", video_cameras="t.txt"), "no video"),
+        (GenRequest(image="a", time=0.0), "no video"),
+        (GenRequest(video="a", video_frames="0-9"), "Frames '0-9'"),
+        (GenRequest(video="a", depth_video="d.npz", depth_unit="mm", intrinsics="1,2,3,4"), None),
         (GenRequest(image="a", depth_unit="mm"), "no depth"),
         (GenRequest(image="a", movement=0.0), "Movement 0.0"),
         (GenRequest(image="a", depth="d.png", intrinsics="1,2,3,4"), None),

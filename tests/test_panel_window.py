@@ -14,6 +14,7 @@ import pytest
 from panel_fake_kit import FakeKit, installed
 from panel_scenes import at, write_scene
 from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+from video_files import write_mp4
 
 from lyra_sim.jobs.request import TRAJECTORIES
 from lyra_sim.server.config import ServerConfig
@@ -653,5 +654,26 @@ def test_the_real_lyra_sim_makes_a_scene_for_the_panel(tmp_path):
         types = {prim.GetTypeName() for prim in kit.stage.Traverse()}
         assert {"ParticleField3DGaussianSplat", "Mesh"} <= types
         assert any(prim.HasAPI(UsdPhysics.CollisionAPI) for prim in kit.stage.Traverse())
+        driver.extension.on_shutdown()
+        assert kit.left_behind() == {}
+
+
+def test_the_real_lyra_sim_makes_a_scene_of_a_video(tmp_path):
+    """Video is not greyed out with the real lyra-sim: a clip of a camera at rest is chosen and becomes a scene."""
+    rows = np.linspace(20, 235, 176).astype(np.uint8)[:, None, None]
+    clip = write_mp4(tmp_path / "still.mp4", np.broadcast_to(rows, (3, 176, 320, 3)))
+    kit = FakeKit()
+    with installed(kit):
+        driver = Driver(kit, tmp_path / "out", command=[sys.executable, "-m", "lyra_sim"], seconds=300)
+        driver.open()
+        assert "video" not in driver.panel.reasons
+        driver.choose("Video")
+        driver.panel.fields.video.set_value(str(clip))
+        for name in TRAJECTORIES[1:]:
+            driver.panel.fields.trajectories[name].set_value(False)
+        driver.generate("")
+        assert "Loaded at /World/LyraScene" in kit.texts()
+        assert "--video=" in driver.panel.history[0].command_line
+        assert "ParticleField3DGaussianSplat" in {prim.GetTypeName() for prim in kit.stage.Traverse()}
         driver.extension.on_shutdown()
         assert kit.left_behind() == {}

@@ -380,6 +380,23 @@ def test_depth_and_lens_travel_with_a_picture(tmp_path, monkeypatch):
     assert str(depth) not in scene
 
 
+def test_depth_and_poses_travel_with_a_video(tmp_path, monkeypatch):
+    """The client uploads video, depth and poses; the child gets them under names of ours, and the frame to take."""
+    facts = json.loads(WITH_IMAGE)
+    facts["gen_options"] += ["--video", "--depth-video", "--video-cameras", "--time"]
+    monkeypatch.setenv("FAKE_DOCTOR", json.dumps(facts))
+    files = {"video": "clip.mp4", "depth_video": "depth.npz", "video_cameras": "poses.txt"}
+    for name in files.values():
+        (tmp_path / name).write_bytes(b"any bytes")
+    request = {field: str(tmp_path / name) for field, name in files.items()}
+    with served(tmp_path / "data") as api:
+        generate_remote(api.url, {**request, "time": 12.0}, out=tmp_path / "s.usdz")
+    scene = (tmp_path / "s.usdz").read_text()
+    for option, suffix in (("video", "mp4"), ("depth-video", "npz"), ("video-cameras", "txt")):
+        assert re.search(rf"--{option}=[^ ]*/jobs/[0-9a-f]{{32}}/input-[0-9a-f]{{8}}\.{suffix}", scene)
+    assert "--time=12" in scene
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -392,6 +409,10 @@ def test_depth_and_lens_travel_with_a_picture(tmp_path, monkeypatch):
         {"image": "a" * 32, "movement": 0},
         {"image": "a" * 32, "teacher": "../x"},
         {"image": "a" * 32, "depth": "/etc/passwd"},
+        {"image": "a" * 32, "video_cameras": "a" * 32},
+        {"video": "a" * 32, "depth": "a" * 32},
+        {"video": "a" * 32, "video_frames": "0:9 --out x"},
+        {"video": "a" * 32, "time": -1},
     ],
 )
 def test_picture_options_are_checked(api, fields):

@@ -216,6 +216,6 @@ def check(args: argparse.Namespace) -> None:
     check_collider(args.collider_approx, args.collider_faces)
     if args.collider_approx == "pieces" and args.no_collider:
         raise LyraSimError("--collider-approx pieces needs a collider; leave --no-collider out")
-    check_picture(args)
     check_video(args)
+    check_picture(args)
     check_prompt(args)
