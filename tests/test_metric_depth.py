@@ -39,7 +39,7 @@ def room() -> Gaussians:
     """Splats on the surfaces of the room, in metres."""
     means = room_views(12).points(stride=2)
     flat = np.full((len(means), 3), 0.03, np.float32)
-    upright = np.tile(np.float32([1, 0, 0, 0]), (len(means), 1))
+    upright = np.tile(np.array([1, 0, 0, 0], np.float32), (len(means), 1))
     return Gaussians.from_rgb(means, flat, upright, np.full(len(means), 0.9, np.float32), means * 0 + 0.5)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lyra_sim.collider.floor import Floor, drop_unused, find_floor, flatten_floor, floor_tiles
 from lyra_sim.collider.manifold import split_vertices
 from lyra_sim.collider.report import ColliderReport, compare
-from lyra_sim.collider.tsdf import DepthViews, cover, extract, integrate
+from lyra_sim.collider.tsdf import DepthViews, close_gaps, cover, extract, integrate
 from lyra_sim.errors import LyraSimError
 from lyra_sim.scene import TriangleMesh
 
@@ -72,6 +72,7 @@ def fuse_depth(
         )
     grid = cover(points, voxel=config.voxel, max_voxels=config.max_voxels)
     distance, weight = integrate(views, grid, truncation=config.truncation * grid.voxel)
+    close_gaps(distance, weight)
     surface = drop_small(extract(distance, weight, grid), min_extent=config.min_component)
     seen_floor = find_floor(points, tolerance=max(config.floor_tolerance, 1.5 * grid.voxel))
     if config.floor:

@@ -16,6 +16,9 @@ THICKNESS = 0.03
 """Depth behind the surface to which pieces reach [m], so that flat parts have a volume."""
 SLAB = 0.2
 """Thickness of the piece below a flat floor [m]; what falls fast must not pass through it in one step."""
+GRID = 2.0**-10
+"""Corners of hulls lie on multiples of this [m], which float32 holds exactly: rounded later, faces that are as thin as
+a rounding error would turn, and the hull would no longer be convex."""
 BUDGET = 12_000
 """Most faces that pieces are made from."""
 
@@ -101,6 +104,7 @@ class _Surface:
         corners = self.mesh.vertices[self.mesh.faces[faces]]
         behind = corners - THICKNESS * self._normals[faces][:, None]
         points = np.concatenate([corners.reshape(-1, 3), behind.reshape(-1, 3)])
+        points = np.unique(np.rint(points / GRID), axis=0) * GRID
         try:
             hull = ConvexHull(points)
         except (QhullError, ValueError):
