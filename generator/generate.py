@@ -21,6 +21,7 @@ from generator.teachers.teacher import TeacherVideo
 from generator.to_world import to_world
 from lyra_sim.collider.floaters import drop_floaters
 from lyra_sim.convert import move_scene
+from lyra_sim.errors import LyraSimError
 from lyra_sim.gaussians import Gaussians
 from lyra_sim.progress import Progress
 from lyra_sim.transform import Similarity
@@ -43,6 +44,10 @@ def generate(request: Request, progress: Progress, *, networks: Networks | None 
     run = Run(request, progress, networks or Networks())
     size = resolve(request.size, request.resolution)
     size = size.for_motion() if request.times else size
+    if request.refine and size.moves:
+        raise LyraSimError(
+            "--refine is for scenes that stand still: a moment of one that moves has a frame per path"
+        )
     start = begin(run, size)
     with run.clock.stage("load"):
         pipeline = run.networks.once(LyraPipeline.for_size, size)
