@@ -46,12 +46,11 @@ def photographs() -> Iterator[tuple[str, np.ndarray]]:
     left, right, _ = data.stereo_motorcycle()
     yield "motorcycle left", left
     yield "motorcycle right", right
-    if find_spec("sklearn"):
-        from sklearn.datasets import load_sample_images
-
-        images = load_sample_images()
-        for file, image in zip(images.filenames, images.images, strict=True):
-            yield Path(file).stem, image
+    package = find_spec("sklearn")
+    if package is not None and package.origin is not None:
+        # Its loader would import all of scikit-learn for two files.
+        for path in sorted((Path(package.origin).parent / "datasets" / "images").glob("*.jpg")):
+            yield path.stem, np.asarray(Image.open(path).convert("RGB"))
 
 
 def scene_of(
@@ -104,9 +103,9 @@ def sheet(rows: list[tuple[str, list[np.ndarray]]]) -> Image.Image:
 
 def table(figures: list[dict[str, Any]]) -> str:
     """Write the figures as Markdown."""
+    machine = f"{platform.machine()}, torch {torch.__version__}"
     lines = [
-        f"`python -m benchmarks.photographs`, {platform.machine()}, torch {torch.__version__}; frames of "
-        + f"{MINI.width}x{MINI.height} px.",
+        f"`python -m benchmarks.photographs`, {machine}; frames of {MINI.width}x{MINI.height} px.",
         "",
         "The scene from where the photograph was taken, against the photograph. That says how soft the scene is, not",
         "whether its depth is right: nothing here knows the true depth. *Depth range* is far over near (99th and 1st",
