@@ -74,7 +74,9 @@ def generate(task: Task, seed: int, folder: Path) -> Mapping[str, Any]:
     if mood == "refuse":
         raise LyraSimError("the weights are missing; pull them")
     if mood == "full":
-        raise LyraSimError("the disk is full") from OSError(errno.ENOSPC, "No space left on device")
+        raise LyraSimError("trajectory /cache/left: the disk is full") from OSError(
+            errno.ENOSPC, "No space left on device"
+        )
     write_usdz(folder / SCENE, room(seed % 2**32))
     Image.new("RGB", (1300, 400), (seed % 256, 90, 120)).save(folder / PREVIEW)
     bad = mood == "bad" or (mood == "badfirst" and seed == task.scene.seed)

@@ -257,8 +257,9 @@ def test_a_full_disk_stops_cleanly_and_says_how_much_is_missing(tmp_path: Path) 
     text = "version: 1\nscenes:\n - prompts: [kitchen, full, office]\n"
     with pytest.raises(
         LyraSimError, match=r"disk is full with 1 of 3 scenes done; 2 are missing, they need about 0\.1 MB, "
-    ):
+    ) as error:
         run(tmp_path, text)
+    assert str(error.value).endswith("(a worker says: trajectory /cache/left: the disk is full)")
     assert [e["event"] for e in events(tmp_path / "out")] == ["made"]
     assert len(manifest.read_manifest(tmp_path / "out")) == 1
     assert not (tmp_path / "out" / ".work").exists()

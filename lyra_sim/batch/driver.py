@@ -188,7 +188,9 @@ class _Driver:
         scene = task.scene
         facts = {"seconds": outcome.seconds, "peak_mib": outcome.peak_mib, "attempts": list(outcome.attempts)}
         if outcome.kind == "disk full":
-            raise self._disk_full()
+            # Finished trajectories are kept on another disk, perhaps, than the scenes.
+            elsewhere = str(self.folder.path) not in outcome.reason
+            raise self._disk_full(outcome.reason if elsewhere else "")
         if outcome.kind == "lost":
             self.lost[scene.id] += 1
             self.journal.append("lost", id=scene.id, reason=outcome.reason)
@@ -234,13 +236,14 @@ class _Driver:
     def _mean_bytes(self) -> float:
         return self.bytes / len(self.state.done) if self.state.done else 0.0
 
-    def _disk_full(self) -> LyraSimError:
+    def _disk_full(self, said: str = "") -> LyraSimError:
         missing = len(self.plan.scenes) - len(self.state.done) - len(self.state.rejected)
         mean, free = self._mean_bytes(), shutil.disk_usage(self.folder.path).free
         need = f"they need about {_size(missing * mean)}, {_size(free)} are free" if mean else ""
         return LyraSimError(
             f"--out {self.folder.path}: the disk is full with {self._count()}; {missing} are missing"
             f"{', ' if need else ''}{need}; free some space and run the same command again"
+            f"{f' (a worker says: {said})' if said else ''}"
         )
 
     def _count(self) -> str:

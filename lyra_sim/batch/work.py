@@ -114,7 +114,7 @@ def _attempt(
         return ("rejected" if reasons else "made"), row, reasons, float(made["peak_mib"])
     except (Exception, MemoryError) as error:
         if is_disk_full(error):
-            return "disk full", {}, ["the disk is full"], 0.0
+            return "disk full", {}, [str(error)], 0.0
         if isinstance(error, LyraSimError):
             return "failed", {}, [str(error)], 0.0
         return "failed", {}, [" ".join(f"internal error: {type(error).__name__}: {error}".split())], 0.0
