@@ -61,7 +61,7 @@ class Walk:
 
 def film(prompt: str, seed: int, way: Trajectory, size: Size) -> Walk:
     """Film a world along a way and from held-out views."""
-    shape = {"height": size.height, "width": size.width, "frames": size.frames}
+    shape: dict[str, Any] = {"height": size.height, "width": size.width, "frames": size.frames}
     spec = parse_prompt(prompt)
     around = ProceduralTeacher(**shape, held_out=6).imagine(spec, seed=seed).held_out
     walker = ProceduralTeacher(**shape, held_out=0, trajectories=(way,))
@@ -83,7 +83,7 @@ def film(prompt: str, seed: int, way: Trajectory, size: Size) -> Walk:
 def measured(walk: Walk, size: Size, teacher: str) -> Iterator[dict[str, Any]]:
     """Yield a row per way of making a scene."""
     pipeline = LyraPipeline.for_size(size)
-    names = tuple(path.name for path in SDG_TRAJECTORIES)
+    names: tuple[str, ...] = tuple(path.name for path in SDG_TRAJECTORIES)
     shipped = picture_paths.FOLLOWING
     for name, conditioning, following in (
         ("first frame alone", walk.picture, ()),

@@ -33,7 +33,7 @@ STAGES = ("load", "world", "teacher", "tokenizer", "cache", "decoder", "scene", 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the very same chain on smaller frames."""
-    monkeypatch.setattr(chain, "resolve", lambda name: TINY)
+    monkeypatch.setattr(chain, "resolve", lambda *of: TINY)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate one scene with everything that can be asked for."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chain, "resolve", lambda name: TINY)
+        patch.setattr(chain, "resolve", lambda *of: TINY)
         options = ["--keep", str(folder / "keep"), "--ply", str(folder / "scene.ply"), "--progress", "json"]
         assert (
             main(["gen", "warehouse aisle", "--seed", "5", "--out", str(folder / "scene.usdz"), *options])
@@ -173,7 +173,7 @@ def test_a_damaged_checkpoint_is_refused(
     data[-1] ^= 1
     weights.write_bytes(data)
     damaged = dataclasses.replace(TINY, tokenizer=folder / "tokenizer.json", decoder=folder / "decoder.json")
-    monkeypatch.setattr(chain, "resolve", lambda size: damaged)
+    monkeypatch.setattr(chain, "resolve", lambda *of: damaged)
     assert main(["gen", "kitchen", "--out", str(tmp_path / "s.usdz"), "--progress", "none"]) == 2
     assert f"{name}.safetensors have SHA-256" in capsys.readouterr().err
     assert not (tmp_path / "s.usdz").exists()

@@ -19,7 +19,7 @@ what is a step aside for a wide lens takes a long one off its subject."""
 NEAR_SHARE = 0.8
 """Longest movement towards the picture, over the near depth (its 2nd percentile)."""
 
-FOLLOWING = ("right", "up", "zoom_in")
+FOLLOWING: tuple[str, ...] = ("right", "up", "zoom_in")
 """Paths that go along with a video in which nothing moves; the others stay around its first frame. Following with all
 leaves holes where the video began, and with none where it went (`benchmarks/video.py`)."""
 

@@ -69,7 +69,9 @@ class Guardrail:
         finally:
             self.checker.to("cpu")
         if checked is None:
-            raise LyraSimError("the safety checker refuses what was made; change the picture or the prompt")
+            raise LyraSimError(
+                "the safety checker refuses the video or picture that was made; change picture or prompt"
+            )
         return np.asarray(checked, np.uint8)
 
     def record(self) -> dict[str, object]:
