@@ -70,7 +70,7 @@ class Guardrail:
             self.checker.to("cpu")
         if checked is None:
             raise LyraSimError(
-                "the safety checker refuses the video or picture that was made; change picture or prompt"
+                "the safety checker refuses the video or picture made; change picture or prompt"
             )
         return np.asarray(checked, np.uint8)
 
