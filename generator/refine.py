@@ -42,7 +42,7 @@ class RefineConfig:
     views: int = 2
     """Frames rendered per step."""
     seed: int = 0
-    """Decides the order of the frames."""
+    """Decides the order of the frames and the colours behind them."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,11 @@ def refine(
     frames = np.concatenate([clip.rgb for clip in video.clips])
     parameters = _Parameters(gaussians, config, device)
     schedule = torch.optim.lr_scheduler.ExponentialLR(parameters.optimizer, 0.1 ** (1 / steps))
+    backgrounds = np.random.default_rng([config.seed, 1]).uniform(0, 1, (steps, 3))
     for step, chosen in enumerate(_order(len(frames), steps, config)):
-        loss = _loss(parameters, cameras.select(chosen), frames[chosen], config)
+        # Before another colour in every step, emptiness can be mistaken for no surface's colour.
+        behind = tuple(backgrounds[step].tolist())
+        loss = _loss(parameters, cameras.select(chosen), frames[chosen], behind, config)
         parameters.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters.optimizer.step()
@@ -154,12 +157,18 @@ def _order(count: int, steps: int, config: RefineConfig) -> list[np.ndarray]:
 
 
 def _loss(
-    parameters: _Parameters, cameras: Cameras, frames: np.ndarray, config: RefineConfig
+    parameters: _Parameters,
+    cameras: Cameras,
+    frames: np.ndarray,
+    background: tuple[float, ...],
+    config: RefineConfig,
 ) -> torch.Tensor:
     """Return the mean absolute error of rendered frames, mixed with 1 - SSIM."""
     device = parameters.means.device
     poses = (torch.from_numpy(x.astype(np.float32)).to(device) for x in (cameras.c2w, cameras.intrinsics))
-    rendered = rasterize(*parameters.activated(), *poses, height=cameras.height, width=cameras.width).rgb
+    height, width = cameras.height, cameras.width
+    parts = parameters.activated()
+    rendered = rasterize(*parts, *poses, height=height, width=width, background=background).rgb
     truth = torch.from_numpy(frames).to(device).float() / 255
     similarity = ssim_loss(rendered.permute(0, 3, 1, 2), truth.permute(0, 3, 1, 2))
     return (1 - config.ssim_share) * (rendered - truth).abs().mean() + config.ssim_share * similarity
