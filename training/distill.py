@@ -60,7 +60,7 @@ MINI = DecoderConfig(
 )
 """The decoder of the mini size."""
 
-MINI_STAGES = ("mini_1_direct", "mini_2_render", "mini_3_views", "mini_4_detail")
+MINI_STAGES = ("mini_1_direct", "mini_2_render", "mini_3_views", "mini_4_detail", "mini_5_structure")
 REPORT_EVERY = 25
 CHECKPOINT_EVERY = 100
 
