@@ -46,13 +46,20 @@ def validate_file(path: str | Path) -> Validation:
     Raises:
         LyraSimError: The file is no USD file or so damaged that it cannot be opened.
     """
+    from pxr import UsdUtils
+
     path = Path(path)
     probe(path)
-    findings = [*_ours(path), *_openusd(path)]
     checked = ["lyra-sim", "OpenUSD"]
-    if importlib.util.find_spec("usd_validation_nvidia"):
-        findings += _nvidia(path)
-        checked.append("NVIDIA")
+    # What the rule sets do inside USD makes it warn on stderr, such as of a dash in the file's name.
+    delegate = UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        findings = [*_ours(path), *_openusd(path)]
+        if importlib.util.find_spec("usd_validation_nvidia"):
+            findings += _nvidia(path)
+            checked.append("NVIDIA")
+    finally:
+        delegate.TakeUncoalescedDiagnostics()
     return Validation(str(path), tuple(findings), tuple(checked))
 
 

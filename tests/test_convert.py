@@ -219,6 +219,23 @@ def test_validate_fails_3dgruts_file_and_passes_ours(
     assert json.loads(capsys.readouterr().out)["findings"] == []
 
 
+def test_validators_keep_usds_warnings_to_themselves(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is no USD identifier makes USD's own code warn; a person sees nothing of that."""
+    write_usdz(tmp_path / "isaac-6.usdz", small_scene())
+    assert run("validate", tmp_path / "isaac-6.usdz", "--strict") == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_package_under_another_name_is_recognised(tmp_path: Path) -> None:
+    """A scene whose ending says PLY is refused with the ending that it should have."""
+    write_usdz(tmp_path / "a.usdz", small_scene())
+    (tmp_path / "a.usdz").rename(tmp_path / "a.ply")
+    with pytest.raises(LyraSimError, match=r"is a USDZ package; name it \.usdz"):
+        convert(tmp_path / "a.ply", tmp_path / "b.usdz")
+
+
 def test_command_reports(tmp_path: Path, room: Gaussians, capsys: pytest.CaptureFixture[str]) -> None:
     """`convert` reports to stderr for people and as JSON on stdout for programs."""
     write_ply(tmp_path / "a.ply", room)

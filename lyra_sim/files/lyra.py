@@ -16,6 +16,7 @@ from lyra_sim.atomic import atomic_path
 from lyra_sim.errors import LyraSimError
 from lyra_sim.files.activations import unit_quaternions
 from lyra_sim.gaussians import Gaussians
+from lyra_sim.usd import SUFFIXES as USD_SUFFIXES
 
 CHANNELS = 14
 SUFFIXES = (".safetensors", ".pt", ".pth", ".npy")
@@ -77,6 +78,8 @@ def _read_torch(path: Path) -> np.ndarray:
 
     try:
         with zipfile.ZipFile(path) as archive:
+            if Path(archive.namelist()[0] if archive.namelist() else "").suffix in USD_SUFFIXES:
+                raise LyraSimError(f"{path} is a USDZ package; name it .usdz")
             # torch stores tensors as they are; what inflates is no checkpoint of theirs.
             if any(m.file_size > m.compress_size for m in archive.infolist()):
                 raise LyraSimError(f"{path} holds compressed tensors, which torch does not write")
