@@ -133,7 +133,7 @@ def describe(
     from generator.decoder import LyraDecoder
 
     return {
-        "command": f"python -m benchmarks.ablation --scenes DIR --out RUN --steps {args.steps}",
+        "command": f"python -m benchmarks.ablation --scenes DIR --out RUN --steps {args.steps} --worlds {args.worlds}",
         "parameters": sum(p.numel() for p in LyraDecoder(rows[0].config).parameters()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "date": datetime.now(UTC).date().isoformat(),
