@@ -109,14 +109,20 @@ def test_a_still_camera_makes_a_static_scene_without_what_passes_by(
     """Without poses the output says what is assumed, and the scene has nothing of the red box that passed by."""
     out = tmp_path / "still.usdz"
     options = ["--teacher", "warp", "--trajectories", "left", "--no-collider", "--no-preview"]
-    kept = ["--keep", str(tmp_path / "keep"), "--ply", str(tmp_path / "still.ply")]
     video = ["--video", str(filmed.folder / "still.mp4")]
-    assert main(["gen", "--out", str(out), *video, *options, *kept]) == 0
+    plys = {name: tmp_path / f"{name}.ply" for name in ("moment", "still")}
+    assert (
+        main(["gen", "--out", str(out), *video, *options, "--time", "4", "--ply", str(plys["moment"])]) == 0
+    )
+    capsys.readouterr()
+    assert main(["gen", "--out", str(out), *video, *options, "--ply", str(plys["still"])]) == 0
     said = capsys.readouterr().err
     assert "taken to stand still" in said
     assert "what passes by is left out" in said
-    colours = read_ply(tmp_path / "still.ply").rgb
-    assert not ((colours[:, 0] > 0.75) & (colours[:, 1] < 0.3)).any()
+    colours = {name: read_ply(path).rgb for name, path in plys.items()}
+    red = {name: int(((rgb[:, 0] > 0.75) & (rgb[:, 1] < 0.3)).sum()) for name, rgb in colours.items()}
+    assert red["moment"] > 20
+    assert red["still"] < 0.1 * red["moment"], red
     assert inspect_file(out).gaussians > 100
 
 

@@ -22,7 +22,9 @@ def test_the_embedded_estimator_estimates() -> None:
 def test_the_embedded_denoiser_fits_the_pipeline() -> None:
     """Show that the denoiser takes one buffer, says how it is sampled, and knows its tokenizer."""
     network, card = load_denoiser(MINI.denoiser)
-    assert network.config.in_channels == 16 + 1 + 32
+    latents = network.config.out_channels
+    assert latents == load_card(MINI.tokenizer)["configuration"]["latent_channels"]
+    assert network.config.in_channels == latents + 1 + 2 * latents
     assert 1 <= card["sampling"]["steps"] <= 12
     assert card["training"]["tokenizer_sha256"] == load_card(MINI.tokenizer)["sha256"]
     assert card["sha256"][:8] in describe()

@@ -33,7 +33,10 @@ class Window:
         if fit == "squeeze":
             return cls(source, target, (0.0, 0.0, float(width), float(height)))
         scale = min(height / target[0], width / target[1])
-        left, top = (width - scale * target[1]) / 2, (height - scale * target[0]) / 2
+        # Rounding can leave the side that fits exactly a hair outside.
+        left, top = (
+            max(0.0, whole - scale * part) / 2 for whole, part in ((width, target[1]), (height, target[0]))
+        )
         return cls(source, target, (left, top, width - left, height - top))
 
     @property
