@@ -16,8 +16,10 @@ from pxr import Usd, UsdPhysics
 import generator.from_latents.chain as chain
 from generator import LyraPipeline
 from generator.inputs import warp_conditioning
+from generator.sizes import MINI
 from generator.teachers.procedural import ProceduralTeacher
 from generator.to_world import to_world
+from generator.weights.checkpoint import load_card
 from generator.worlds import parse_prompt
 from lyra_sim.cli import main
 from lyra_sim.collider.floaters import drop_floaters
@@ -320,6 +322,10 @@ def test_wrong_options_say_what_to_do(
         for view in PATHS:
             latent = folder / view / "latent" / "scene.pkl"
             raw = torch.from_numpy(np.asarray(torch.load(latent, weights_only=False)))
+            # As many channels as the mini tokenizer has.
+            raw = torch.cat([raw] * 3, dim=1)[
+                :, : load_card(MINI.tokenizer)["configuration"]["latent_channels"]
+            ]
             latent.unlink()
             from safetensors.torch import save_file
 
