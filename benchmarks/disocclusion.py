@@ -90,9 +90,7 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], st
     for index, clip in enumerate(film.clips):
         path = PlannedPath(clip.name, _relative(clip), 0.0)
         shown, _ = warp_clip(picture, cache, path)
-        views = cache.render(
-            torch.from_numpy(path.cameras.w2c).float(), torch.from_numpy(path.cameras.intrinsics).float()
-        )
+        views = cache.show(path.cameras)
         began = time.monotonic()
         imagined = teacher.decode(teacher.complete(picture.rgb, views, seed=seed + index))
         seconds.append(time.monotonic() - began)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generator.cache import Cache3D, CacheConfig
+from generator.cache import Cache3D, CacheConfig, image_tensor, pose_tensors
 from generator.cameras import Cameras, relative_to_first
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from training.depth_noise import disturb_depth
@@ -63,11 +63,11 @@ def varied(clip: SourceClip, rng: np.random.Generator) -> SourceClip:
 
 def warp_clip(clip: SourceClip) -> tuple[Tensor, Tensor]:
     """Show frame 0 from all cameras: colours in [-1, 1] (T, 3, H, W) and coverage (T, 1, H, W), 0 or 1."""
-    image = torch.from_numpy(clip.rgb[0]).permute(2, 0, 1).float() / 127.5 - 1
-    w2c = torch.from_numpy(clip.cameras.w2c).float()
-    intrinsics = torch.from_numpy(clip.cameras.intrinsics).float()
+    w2c, intrinsics = pose_tensors(clip.cameras)
     depth = torch.from_numpy(np.ascontiguousarray(clip.depth, np.float32))
-    cache = Cache3D(image, depth, w2c[0], intrinsics[0], config=CacheConfig.for_height(len(depth)))
+    cache = Cache3D(
+        image_tensor(clip.rgb[0]), depth, w2c[0], intrinsics[0], config=CacheConfig.for_height(len(depth))
+    )
     views = cache.render(w2c, intrinsics)
     return views.pixels[:, 0], views.mask[:, 0, None].float()
 
@@ -82,7 +82,7 @@ def open_share(mask: Tensor, *, time_step: int, cell: int) -> Tensor:
 def encode_example(tokenizer: CosmosTokenizer, clip: SourceClip) -> Tensor:
     """Return the array that is stored for a clip."""
     pixels, mask = warp_clip(clip)
-    video = torch.from_numpy(clip.rgb).permute(0, 3, 1, 2).float() / 127.5 - 1
+    video = image_tensor(clip.rgb)
     videos = torch.stack([video, pixels, (mask * 2 - 1).expand(-1, 3, -1, -1)]).transpose(1, 2)
     with torch.inference_mode():
         latents = torch.cat([tokenizer.encode(v[None])[0] for v in videos])

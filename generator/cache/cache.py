@@ -7,7 +7,7 @@ from torch import Tensor
 
 from generator.cache.align import Alignment, align_depth
 from generator.cache.nearest import sources_of
-from generator.cache.picture import CacheConfig, CachedPicture, CacheViews, warp_picture
+from generator.cache.picture import CacheConfig, CachedPicture, CacheViews, pose_tensors, warp_picture
 from generator.cameras import Cameras
 
 
@@ -49,9 +49,7 @@ class Cache3D:
 
     def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
         """Show every picture, newest first, from `cameras`, at whatever time they `start`; see `render`."""
-        return self.render(
-            torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float()
-        )
+        return self.render(*pose_tensors(cameras))
 
     def update(
         self,
@@ -129,8 +127,7 @@ class Cache4D:
 
     def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
         """Show picture `start` + f from camera f of `cameras`; see `render`."""
-        w2c, intrinsics = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
-        return self.render(w2c, intrinsics, start=start)
+        return self.render(*pose_tensors(cameras), start=start)
 
 
 class StillCache:
@@ -145,23 +142,15 @@ class StillCache:
             cameras: F cameras.
             config: How pictures are treated.
         """
-        times = Cache4D(
-            images,
-            depths,
-            torch.from_numpy(cameras.w2c).float(),
-            torch.from_numpy(cameras.intrinsics).float(),
-            masks=(depths > 0).float(),
-            config=config,
-        )
+        times = Cache4D(images, depths, *pose_tensors(cameras), masks=(depths > 0).float(), config=config)
         self.config, self.pictures, self.cameras = times.config, times.pictures, cameras
         self.length = float(depths[depths > 0].median())
 
     def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
         """Show the nearest picture from each of `cameras`, and others in its holes; `start` does not matter."""
-        w2c, intrinsics = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
         views = []
         for sources, w, k in zip(
-            sources_of(self.cameras, cameras, length=self.length), w2c, intrinsics, strict=True
+            sources_of(self.cameras, cameras, length=self.length), *pose_tensors(cameras), strict=True
         ):
             shown = warp_picture(self.pictures[sources[0]], w[None], k[None], self.config)
             for source in sources[1:]:

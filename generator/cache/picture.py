@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +12,17 @@ from torch import Tensor
 from generator.cache.masking import any_corner, rasterize_depth, reliability_mask, sheet_triangles
 from generator.cache.unproject import project, transform, unproject
 from generator.cache.warp import splat
+from generator.cameras import Cameras
+
+
+def image_tensor(rgb: np.ndarray) -> Tensor:
+    """Return sRGB pictures (..., H, W, 3) uint8 as colours in [-1, 1], (..., 3, H, W)."""
+    return torch.tensor(rgb).movedim(-1, -3).float() / 127.5 - 1
+
+
+def pose_tensors(cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Return `w2c` (F, 4, 4) and `intrinsics` (F, 4) of cameras, float32."""
+    return torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float()
 
 
 @dataclass(frozen=True)

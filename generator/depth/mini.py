@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from generator.cache import image_tensor
 from generator.depth.estimator import DepthEstimate
 from generator.depth.network import DepthConfig, DepthNetwork, pixel_rays
 from generator.sizes import Size
@@ -38,7 +39,7 @@ class MiniDepth:
         config = self.network.config
         lens = default_intrinsics(height, width) if intrinsics is None else np.asarray(intrinsics, np.float64)
         scale = np.array([config.width / width, config.height / height] * 2)
-        image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = image_tensor(np.ascontiguousarray(rgb))[None]
         small = _resized(image, config.height, config.width)
         rays = pixel_rays(
             torch.from_numpy(lens * scale).float()[None], height=config.height, width=config.width

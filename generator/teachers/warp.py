@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from generator.cache import Cache3D, Cache4D, CacheConfig, StillCache, fill_holes
+from generator.cache import Cache3D, Cache4D, CacheConfig, StillCache, fill_holes, image_tensor, pose_tensors
 from generator.cache.fill import fill_colours
 from generator.networks import Networks
 from generator.sizes import Size
@@ -86,7 +86,7 @@ def open_cache(picture: Picture, *, whole: bool = False) -> PictureCache:
         return _video_cache(picture, config)
     depth = torch.from_numpy(picture.require_depth())
     return Cache3D(
-        torch.tensor(picture.rgb).permute(2, 0, 1).float() / 127.5 - 1,
+        image_tensor(picture.rgb),
         depth,
         torch.eye(4),
         torch.from_numpy(picture.intrinsics).float(),
@@ -96,12 +96,11 @@ def open_cache(picture: Picture, *, whole: bool = False) -> PictureCache:
 
 def _video_cache(footage: Footage, config: CacheConfig) -> Cache4D | StillCache:
     video, depth = footage.video, torch.from_numpy(footage.video.depth)
-    images = torch.tensor(video.rgb).permute(0, 3, 1, 2).float() / 127.5 - 1
+    images = image_tensor(video.rgb)
     config = replace(config, max_depth=2 * float(depth.max()))
     if not footage.moving:
         return StillCache(images, depth, video.cameras, config=config)
-    w2c, intrinsics = (torch.from_numpy(v).float() for v in (video.cameras.w2c, video.cameras.intrinsics))
-    return Cache4D(images, depth, w2c, intrinsics, masks=(depth > 0).float(), config=config)
+    return Cache4D(images, depth, *pose_tensors(video.cameras), masks=(depth > 0).float(), config=config)
 
 
 def warp_clip(picture: Picture, cache: PictureCache, path: PlannedPath) -> tuple[Clip, float]:

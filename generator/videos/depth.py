@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generator.cache import Cache3D, CacheConfig, align_depth
+from generator.cache import Cache3D, CacheConfig, align_depth, image_tensor, pose_tensors
 from generator.depth import DepthEstimator
 from generator.pictures.conditioning import Note, estimate_depth
 from generator.teachers.conditioning import Picture
@@ -107,11 +107,11 @@ def scale_to_poses(recording: Recording, first: Picture) -> float:
 def _unlikeness(recording: Recording, first: Picture, factor: float, probes: np.ndarray) -> float:
     """Return how much the first frame, its depth scaled, differs from others at half resolution; inf if it leaves."""
     cameras = recording.cameras.resized(first.height // 2, first.width // 2)
-    image, *others = (_half(_image(recording.rgb[index])) for index in (0, *probes))
+    image, *others = (_half(image_tensor(recording.rgb[index])) for index in (0, *probes))
     depth = torch.from_numpy(first.require_depth())[None] * factor
     depth = F.interpolate(depth[None], size=image.shape[1:], mode="nearest")[0, 0]
     config = replace(CacheConfig.for_height(cameras.height), max_depth=2 * float(depth.max()))
-    w2c, lens = (torch.from_numpy(part).float() for part in (cameras.w2c, cameras.intrinsics))
+    w2c, lens = pose_tensors(cameras)
     shown = Cache3D(image, depth, w2c[0], lens[0], config=config).show(cameras.select(probes))
     mask = shown.mask[:, :1]
     if float(mask.float().mean(dim=(1, 2, 3)).min()) < _LEAST_COVERED:
@@ -122,7 +122,7 @@ def _unlikeness(recording: Recording, first: Picture, factor: float, probes: np.
 def _fitted(recording: Recording, cache: Cache3D, index: int, depth: Tensor) -> Tensor:
     """Return the depth of a frame, fitted to what the cache shows; frames of a camera that moves join the cache."""
     cameras = recording.cameras
-    w2c, lens = (torch.from_numpy(part[index]).float() for part in (cameras.w2c, cameras.intrinsics))
+    w2c, lens = (part[index] for part in pose_tensors(cameras))
     if recording.stands_still:
         same = np.abs(recording.rgb[index].astype(np.float32) - recording.rgb[0]).max(axis=-1) < _SAME
         return align_depth(
@@ -132,7 +132,7 @@ def _fitted(recording: Recording, cache: Cache3D, index: int, depth: Tensor) -> 
     layers = shown.mask[0].any(dim=0)
     target = torch.where(shown.mask[0, 0], shown.depth[0, 0], shown.depth[0, -1])
     depth = align_depth(depth, target, layers, lens, method="rigid")
-    cache.update(_image(recording.rgb[index]), depth, w2c, lens, align=None)
+    cache.update(image_tensor(recording.rgb[index]), depth, w2c, lens, align=None)
     return depth
 
 
@@ -141,11 +141,7 @@ def _cache(recording: Recording, first: Picture) -> Cache3D:
     depth = torch.from_numpy(first.require_depth())
     config = replace(CacheConfig.for_height(first.height), max_depth=10 * float(depth.max()))
     lens = torch.from_numpy(recording.intrinsics[0]).float()
-    return Cache3D(_image(recording.rgb[0]), depth, torch.eye(4), lens, config=config)
-
-
-def _image(rgb: np.ndarray) -> Tensor:
-    return torch.tensor(rgb).permute(2, 0, 1).float() / 127.5 - 1
+    return Cache3D(image_tensor(recording.rgb[0]), depth, torch.eye(4), lens, config=config)
 
 
 def _half(image: Tensor) -> Tensor:

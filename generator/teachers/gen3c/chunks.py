@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator.cache import Cache3D, Cache4D, CacheViews, StillCache
+from generator.cache import Cache3D, Cache4D, CacheViews, StillCache, image_tensor
 from generator.cameras import Cameras
 from generator.depth import DepthEstimator
 from lyra_sim.errors import LyraSimError
@@ -107,9 +107,8 @@ def remember(cache: Cache3D, frame: np.ndarray, cameras: Cameras, estimator: Dep
         raise LyraSimError(
             f"the depth estimator {estimator.name} found no depth in the last frame of a chunk"
         )
-    image = torch.from_numpy(frame.copy()).permute(2, 0, 1).float() / 127.5 - 1
     cache.update(
-        image,
+        image_tensor(frame),
         torch.from_numpy(estimate.dense()),
         torch.from_numpy(cameras.w2c[-1]).float(),
         torch.from_numpy(lens).float(),
