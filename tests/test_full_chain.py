@@ -21,6 +21,7 @@ from generator.request import Request
 from generator.sizes import Size
 from generator.teachers.conditioning import Picture
 from generator.teachers.gen3c import teacher as gen3c
+from generator.teachers.safety import Guardrail
 from generator.text_to_image import ImageSettings
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights import checkpoint
@@ -190,7 +191,7 @@ def test_what_the_safety_checker_changes_reaches_the_scene(
     size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clips hold the checked frames and no latents that would go around the check; a refused prompt ends the run."""
-    monkeypatch.setattr(gen3c, "load_safety_checker", lambda mode: (Guard(), "Safety checker: on"))
+    monkeypatch.setattr(gen3c, "load_guardrail", lambda mode: Guardrail(Guard(), "Safety checker: on"))
     teacher = gen3c.Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES[:1])
     depth = np.full((64, 112), 1.0, np.float32)
     picture = Picture(np.zeros((64, 112, 3), np.uint8), depth, usual_lens(64, 112), prompt="a hall")

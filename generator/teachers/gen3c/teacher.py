@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator.cache import CacheViews
+from generator.cache import CacheViews, image_tensor
 from generator.depth import DepthEstimator, load_estimator
 from generator.networks import Networks
 from generator.sizes import Size
@@ -23,7 +23,7 @@ from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.picture_paths import CameraPath, PlannedPath
 from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
-from generator.teachers.safety import Guardrail, load_safety_checker
+from generator.teachers.safety import Guardrail, load_guardrail
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
 from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
@@ -155,7 +155,7 @@ class Gen3CTeacher(PictureTeacher):
         Returns:
             Latents, normalised and scaled by sigma_data, (1, C, t, h, w).
         """
-        image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = image_tensor(rgb)[None]
 
         def on_step(_: object, step: int, __: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             if report:
@@ -262,8 +262,8 @@ class Gen3CTeacher(PictureTeacher):
 
 def load_checked_pipeline(size: Size) -> tuple[Gen3CPipeline, Cards, str]:
     """Load a size's networks with its safety checker; returns their cards and a sentence about the checker too."""
-    checker, safety = load_safety_checker(size.safety) if size.safety else (None, "")
-    return (*load_pipeline(size, safety_checker=checker), safety)
+    guardrail = load_guardrail(size.safety)
+    return (*load_pipeline(size, safety_checker=guardrail.checker), guardrail.sentence)
 
 
 def _clip_name(path: str, number: int) -> str:
