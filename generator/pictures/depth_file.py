@@ -69,13 +69,18 @@ def read_depth(path: Path, *, unit: str | None = None) -> DepthMap:
     unit = unit or ("m" if values.dtype.kind == "f" else "mm")
     if unit not in UNITS:
         raise LyraSimError(f"--depth-unit {unit}: must be mm or m")
+    depth = in_metres(values, unit)
+    _require_plausible(path, depth[depth > 0], unit)
+    return DepthMap(depth, unit, hashlib.sha256(data).hexdigest())
+
+
+def in_metres(values: np.ndarray, unit: str) -> np.ndarray:
+    """Return stored values as z-depth [m] float32; 0 for zero, negative, not finite and saturated ones."""
     depth = values.astype(np.float32) * np.float32(UNITS[unit])
     measured = np.isfinite(depth) & (depth > 0)
     if values.dtype == np.uint16:
         measured &= values != 65535
-    depth = np.where(measured, depth, 0).astype(np.float32)
-    _require_plausible(path, depth[measured], unit)
-    return DepthMap(depth, unit, hashlib.sha256(data).hexdigest())
+    return np.where(measured, depth, 0).astype(np.float32)
 
 
 def _require_plausible(path: Path, measured: np.ndarray, unit: str) -> None:

@@ -60,11 +60,19 @@ class Window:
         rows = _positions(self.box[1], self.box[3], self.target[0], depth.shape[0], self.source[0])
         columns = _positions(self.box[0], self.box[2], self.target[1], depth.shape[1], self.source[1])
         samples = depth[rows[:, None, :, None], columns[None, :, None, :]]
-        samples = samples.reshape(*self.target, -1)
-        ordered = np.sort(np.where(samples > 0, samples, np.inf), axis=-1)
-        middle = np.maximum((samples > 0).sum(axis=-1) - 1, 0) // 2
-        picked = np.take_along_axis(ordered, middle[..., None], axis=-1)[..., 0]
-        return np.where(np.isfinite(picked), picked, 0).astype(np.float32)
+        return middle_depth(samples.reshape(*self.target, -1), axis=-1)
+
+
+def middle_depth(depth: np.ndarray, *, axis: int) -> np.ndarray:
+    """Return the lower median along an axis of what is known, float32; 0 where nothing is.
+
+    It is a value that was measured, not an average over an edge.
+    """
+    known = depth > 0
+    ordered = np.sort(np.where(known, depth, np.inf), axis=axis)
+    middle = np.maximum(known.sum(axis=axis, keepdims=True) - 1, 0) // 2
+    picked = np.take_along_axis(ordered, middle, axis=axis).squeeze(axis)
+    return np.where(np.isfinite(picked), picked, 0).astype(np.float32)
 
 
 def _positions(start: float, end: float, count: int, available: int, nominal: int) -> np.ndarray:

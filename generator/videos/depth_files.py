@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from generator.decoder.latent_files import exr_pictures
-from generator.pictures.depth_file import UNITS, read_depth
+from generator.pictures.depth_file import in_metres, read_depth
 from lyra_sim.errors import LyraSimError
 
 SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".npy", ".npz")
@@ -42,8 +42,8 @@ def read_depths(
     if path.suffix.lower() in (".npy", ".npz"):
         array = _array(path)
         _require_count(path, len(array), total)
-        factor = UNITS[unit or ("m" if array.dtype.kind == "f" else "mm")]
-        return _each(picked, lambda number: _cleaned(np.asarray(array[number]), factor)), [path]
+        unit = unit or ("m" if array.dtype.kind == "f" else "mm")
+        return _each(picked, lambda number: in_metres(np.asarray(array[number]), unit)), [path]
     raise LyraSimError(
         f"--depth-video {path}: must be a folder of depth pictures, an NPY or NPZ file, or a zip of EXR pictures"
     )
@@ -84,14 +84,6 @@ def _array(path: Path) -> np.ndarray:
             f"--depth-video {path}: must hold numbers (frames, rows, columns), not {array.dtype} {array.shape}"
         )
     return array
-
-
-def _cleaned(values: np.ndarray, factor: float) -> np.ndarray:
-    depth = values.astype(np.float32) * np.float32(factor)
-    known = np.isfinite(depth) & (depth > 0)
-    if values.dtype == np.uint16:
-        known &= values != 65535
-    return np.where(known, depth, 0).astype(np.float32)
 
 
 def _require_count(path: Path, count: int, total: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_gradient_magnitude
 
+from generator.pictures.fit import middle_depth
+
 _BLOCKS = (8, 8)
 """Rows and columns of blocks that outlines are compared in."""
 _LEAST_LIKENESS = 0.5
@@ -42,12 +44,7 @@ def median_frame(rgb: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.nda
         depth: Their z-depth, (T, H, W), 0 where unknown.
     """
     colours = np.median(rgb, axis=0).round().astype(np.uint8)
-    known = depth > 0
-    ordered = np.sort(np.where(known, depth, np.inf), axis=0)
-    # The middle one of those that are known is a value that was measured, not an average over an edge.
-    middle = np.maximum(known.sum(axis=0) - 1, 0) // 2
-    picked = np.take_along_axis(ordered, middle[None], axis=0)[0]
-    return colours, np.where(np.isfinite(picked), picked, 0).astype(np.float32)
+    return colours, middle_depth(depth, axis=0)
 
 
 def _outlines(rgb: np.ndarray) -> np.ndarray:
