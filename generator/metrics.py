@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from skimage.metrics import structural_similarity
 
@@ -24,6 +26,16 @@ def ssim(prediction: np.ndarray, truth: np.ndarray) -> float:
             channel_axis=2,
         )
     )
+
+
+def mean_psnr(predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray]) -> float:
+    """Return the mean of `psnr` [dB] over pairs of images."""
+    return float(np.mean([psnr(*pair) for pair in zip(predictions, truths, strict=True)]))
+
+
+def mean_ssim(predictions: Iterable[np.ndarray], truths: Iterable[np.ndarray]) -> float:
+    """Return the mean of `ssim` over pairs of images."""
+    return float(np.mean([ssim(*pair) for pair in zip(predictions, truths, strict=True)]))
 
 
 def relative_depth_error(

@@ -191,5 +191,4 @@ def _psnr(gaussians: Gaussians, cameras: Cameras, frames: np.ndarray) -> float:
     views = render_views(
         gaussians, cameras.c2w, cameras.intrinsics, height=cameras.height, width=cameras.width
     )
-    pairs = zip(views.rgb.numpy(), frames / np.float32(255), strict=True)
-    return float(np.mean([metrics.psnr(a, b) for a, b in pairs]))
+    return metrics.mean_psnr(views.rgb.numpy(), frames / np.float32(255))

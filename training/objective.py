@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from generator.decoder.prune import prune
 from generator.decoder.rays import ray_length_per_depth
-from generator.render import rasterize
+from generator.render import Rendering, rasterize
 from generator.ssim import ssim_loss
 from training import losses
 from training.dataset import Batch
@@ -86,18 +86,7 @@ def rendered_terms(
     """Prune, render the target frames and compare colour and depth (paper section 3.3)."""
     generator = torch.Generator(device=gaussians.device).manual_seed(seed)
     kept = prune(gaussians, stage.prune_ratio, random_share=stage.random_share, generator=generator)[0]
-    height, width = batch.target_rgb.shape[1:3]
-    views = rasterize(
-        kept[:, :3],
-        kept[:, 4:7],
-        kept[:, 7:11],
-        kept[:, 3],
-        kept[:, 11:14],
-        batch.target_c2w,
-        batch.target_intrinsics,
-        height=height,
-        width=width,
-    )
+    views = render_targets(kept, batch)
     weights, terms = stage.weights, {}
     terms["mse"] = F.mse_loss(views.rgb, batch.target_rgb)
     if weights.ssim:
@@ -112,11 +101,18 @@ def rendered_terms(
         if weights.metric_depth:
             terms["metric_depth"] = losses.log_depth_loss(depth, batch.target_depth)
     if weights.coverage:
-        seen = F.interpolate((batch.target_depth[:, None] > 0).float(), size=(height, width))[:, 0]
+        seen = F.interpolate((batch.target_depth[:, None] > 0).float(), size=views.alpha.shape[-2:])[:, 0]
         terms["coverage"] = ((1 - views.alpha) * seen).mean()
     if weights.opacity:
         terms["opacity"] = losses.opacity_loss(kept[:, 3], official=weights.official)
     return terms
+
+
+def render_targets(kept: torch.Tensor, batch: Batch) -> Rendering:
+    """Render Gaussians (K, 14), as the decoder lays them out, at the target frames of a batch."""
+    height, width = batch.target_rgb.shape[1:3]
+    parts = kept[:, :3], kept[:, 4:7], kept[:, 7:11], kept[:, 3], kept[:, 11:14]
+    return rasterize(*parts, batch.target_c2w, batch.target_intrinsics, height=height, width=width)
 
 
 def keep_pattern(mask: torch.Tensor, *, frames: int) -> torch.Tensor:

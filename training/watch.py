@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from generator.render import rasterize
 from lyra_sim.atomic import atomic_path
 from training.dataset import Batch, SceneArrays, Source, make_batch
+from training.objective import render_targets
 from training.stage import Stage
 
 FRAMES = 3
@@ -72,9 +72,7 @@ def draw_samples(
     rows: list[tuple[str, np.ndarray]] = []
     for one in watched:
         batch, kept = one.batch, decode(one.batch)[0].float().cpu()
-        parts = kept[:, :3], kept[:, 4:7], kept[:, 7:11], kept[:, 3], kept[:, 11:14]
-        height, width = batch.target_rgb.shape[1:3]
-        views = rasterize(*parts, batch.target_c2w, batch.target_intrinsics, height=height, width=width)
+        views = render_targets(kept, batch)
         rows += [(f"{one.name}: truth", _strip(batch.target_rgb)), ("rendered", _strip(views.rgb))]
     size = max(strip.shape[1] for _, strip in rows), sum(strip.shape[0] + TITLE for _, strip in rows) + TITLE
     sheet = Image.new("RGB", size, BACKGROUND)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.films import PROMPTS
+from benchmarks.films import PROMPTS, film
 from benchmarks.rgbd import judge_of, request_of
 from benchmarks.silent import Silent
 from generator import metrics
@@ -18,8 +18,7 @@ from generator.cameras import Cameras, invert_rigid
 from generator.decoder import LyraDecoder
 from generator.generate import imagine
 from generator.inputs import conditioning_depth, warp_conditioning
-from generator.render import rasterize
-from generator.request import Request, Run
+from generator.request import Run
 from generator.sizes import MINI, Size
 from generator.start import begin
 from generator.teachers.conditioning import Picture
@@ -29,6 +28,7 @@ from lyra_sim.atomic import atomic_path
 from training.dataset import Batch
 from training.depth_noise import disturb_depth
 from training.distill import run_decoder
+from training.objective import render_targets
 
 WORLDS = PROMPTS[:6]
 """Prompts of the worlds; training's seeds begin at one million."""
@@ -115,24 +115,19 @@ def measure(decoder: LyraDecoder, trial: Trial, *, apart: bool, wrong: bool = Fa
     sets = [run_decoder(decoder, decoder.config, batch) for batch in batches]
     kept = decoder.prune(torch.cat(sets, dim=1))[0]
     target = batches[0]
-    height, width = target.target_rgb.shape[1:3]
-    parts = kept[:, :3], kept[:, 4:7], kept[:, 7:11], kept[:, 3], kept[:, 11:14]
-    poses = target.target_c2w, target.target_intrinsics
-    shown = rasterize(*parts, *poses, height=height, width=width)
+    shown = render_targets(kept, target)
     rgb, truth = shown.rgb.numpy().clip(0, 1), target.target_rgb.numpy()
-    pairs = list(zip(rgb, truth, strict=True))
     return {
         "gaussians": float(len(kept)),
-        "psnr_db": float(np.mean([metrics.psnr(a, b) for a, b in pairs])),
-        "ssim": float(np.mean([metrics.ssim(a, b) for a, b in pairs])),
+        "psnr_db": metrics.mean_psnr(rgb, truth),
+        "ssim": metrics.mean_ssim(rgb, truth),
         "depth_error": metrics.relative_depth_error(shown.depth.numpy(), trial.target_depth),
     }
 
 
 def make_world(prompt: str, size: Size, tokenizer: CosmosTokenizer, *, cell: int) -> Trial:
     """Film a world that training never saw; its held-out cameras are the judge."""
-    run = Run(Request(prompt, Path("unused.usdz"), size="mini", seed=WORLD_SEED), Silent())
-    video = imagine(run, size, begin(run, size))
+    video = film(prompt, WORLD_SEED, size, None)
     assert video.held_out is not None
     return make_trial(video, video.held_out, tokenizer, cell=cell)
 

@@ -135,7 +135,7 @@ def fit_scale(scene: Scene, path: Path, shots: Shots, conditioning: int) -> floa
         cameras = lay_over(scene, path, shots.cameras, conditioning, scale).select(np.array(frames))
         cameras = fit_into(cameras, height, width)
         views = render_views(scene.gaussians, cameras.c2w, cameras.intrinsics, height=height, width=width)
-        return float(np.mean([metrics.psnr(a.numpy(), b) for a, b in zip(views.rgb, truths, strict=True)]))
+        return metrics.mean_psnr(views.rgb.numpy(), truths)
 
     scales = SCALES
     for _ in range(FIT_ROUNDS):
