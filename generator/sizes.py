@@ -74,10 +74,8 @@ class Size:
         return replace(self, decoder=self.dynamic)
 
 
-FRAME_STEP = 16
-"""Pixels that a token of the networks spans along an axis; sides of frames are multiples of it."""
-FRAME_RANGE = range(64, 2048 + 1)
-"""Sides that frames can have [px]."""
+SIDES = range(64, 2048 + 1, 16)
+"""Sides that frames can have [px]: multiples of what a token of the networks spans."""
 
 MINI = Size("mini", 176, 320, 17, mini.TOKENIZER, mini.DECODER)
 
@@ -138,10 +136,10 @@ def resolve(name: str, resolution: tuple[int, int] | None = None) -> Size:
     if resolution is None:
         return size
     height, width = resolution
-    if height % FRAME_STEP or width % FRAME_STEP or not all(s in FRAME_RANGE for s in resolution):
+    if height not in SIDES or width not in SIDES:
         raise LyraSimError(
-            f"--resolution {width}x{height}: sides must be multiples of {FRAME_STEP} from {FRAME_RANGE[0]} to "
-            f"{FRAME_RANGE[-1]}; the embedded networks are trained at 320x176 and 640x352"
+            f"--resolution {width}x{height}: sides must be multiples of {SIDES.step} from {SIDES[0]} to "
+            f"{SIDES[-1]}; the embedded networks are trained at 320x176 and 640x352"
         )
     return replace(size, height=height, width=width)
 

@@ -110,8 +110,6 @@ def run(args: argparse.Namespace) -> int:
     from generator.generate import Request, generate
     from generator.image_settings import ImageSettings
 
-    settings = image_settings(args)
-    model = settings.pop("model", None)
     request = Request(
         prompt=args.prompt,
         seed=args.seed,
@@ -139,8 +137,8 @@ def run(args: argparse.Namespace) -> int:
         movement=args.movement,
         cameras=args.cameras,
         camera_height=args.height_of_camera,
-        picture_settings=ImageSettings(**settings),
-        picture_model=model,
+        picture_settings=ImageSettings(**image_settings(args)),
+        picture_model=args.picture_model,
         video=args.video,
         depth_video=args.depth_video,
         video_cameras=args.video_cameras,
@@ -159,26 +157,12 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
     from lyra_sim import jobs
     from lyra_sim.server.client import generate_remote
 
-    if args.keep or args.ply:
-        raise LyraSimError(
-            "--keep and --ply stay on the machine that generates; leave them out with --server"
-        )
-
-    if args.refine:
-        raise LyraSimError("--refine works on this machine only; leave it out with --server")
+    _require_remote(args)
 
     def show(message: jobs.Message) -> None:
         if isinstance(message, jobs.Progress):
             progress.relay(message.stage, message.fraction, message.message)
 
-    if (args.collider_faces, args.collider_approx) != (COLLIDER_FACES, COLLIDER_APPROXIMATION):
-        raise LyraSimError(
-            "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
-        )
-    if args.resolution:
-        raise LyraSimError("--resolution works on this machine only; leave it out with --server")
-    if args.collider == "world":
-        raise LyraSimError("--collider world works on this machine only; leave it out with --server")
     request: dict[str, object] = {
         "prompt": args.prompt,
         "seed": args.seed,
@@ -196,6 +180,26 @@ def run_remote(args: argparse.Namespace, progress: Progress) -> int:
     }
     progress.result(str(result.get("message", args.out)), **fields)
     return 0
+
+
+def _require_remote(args: argparse.Namespace) -> None:
+    """Raise LyraSimError for options that a server cannot be told."""
+    if args.keep or args.ply:
+        raise LyraSimError(
+            "--keep and --ply stay on the machine that generates; leave them out with --server"
+        )
+    if (args.collider_faces, args.collider_approx) != (COLLIDER_FACES, COLLIDER_APPROXIMATION):
+        raise LyraSimError(
+            "--collider-faces and --collider-approx work on this machine only; use `lyra-sim convert` on the result"
+        )
+    local = {
+        "--refine": args.refine,
+        "--resolution": args.resolution,
+        "--collider world": args.collider == "world",
+    }
+    for option, given in local.items():
+        if given:
+            raise LyraSimError(f"{option} works on this machine only; leave it out with --server")
 
 
 def check(args: argparse.Namespace) -> None:

@@ -57,8 +57,8 @@ def check_prompt(args: argparse.Namespace) -> None:
 
 def image_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of `generator.image_settings.ImageSettings` that were given."""
-    fields = {"template": "picture_prompt", "negative": "negative_prompt", "steps": "picture_steps"}
-    fields |= {"guidance": "picture_guidance", "model": "picture_model"}
+    fields = {"template": "picture_prompt", "negative": "negative_prompt"}
+    fields |= {"steps": "picture_steps", "guidance": "picture_guidance"}
     return {field: value for field, name in fields.items() if (value := getattr(args, name)) is not None}
 
 
