@@ -22,7 +22,15 @@ from lyra_sim.errors import LyraSimError
 from training.teacher import MINI
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 9
-TINY = {**MINI, "num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1, "max_size": [4, 16, 16]}
+TINY = {
+    **MINI,
+    "in_channels": 49,
+    "out_channels": 16,
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "num_layers": 1,
+    "max_size": [4, 16, 16],
+}
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
 from training.sdg.layout import read_depth, read_view, reversed_clip, write_scene
 from training.sdg.plan import plan, read_prompts
+from tests.video_files import write_plain
 from training.sdg.run import DataSettings, encode, make_data, read_manifest
 
 SIZE = replace(MINI, height=48, width=64, frames=9)
@@ -92,24 +93,66 @@ def test_plans_split_by_input_and_name_by_content(tmp_path):
     """All seeds of an input are in one split, stems are unique and depend on what is made, shards are full in turn."""
     prompts = [f"kitchen {i}" for i in range(200)]
     options = {"per_shard": 150, "validation_share": 0.2}
-    items = plan(prompts, [], (0, 1, 2), settings="a", **options)
+    items = plan(prompts, [], [], (0, 1, 2), settings="a", **options)
     assert len({item.stem for item in items}) == 600
     assert [item.shard for item in items] == [i // 150 for i in range(600)]
     splits = {prompt: {item.split for item in items if item.prompt == prompt} for prompt in prompts}
     assert all(len(names) == 1 for names in splits.values())
     assert 0.1 < sum(names == {"validation"} for names in splits.values()) / 200 < 0.3
-    assert items == plan(prompts, [], (0, 1, 2), settings="a", **options)
-    other = plan(prompts, [], (0, 1, 2), settings="b", **options)
+    assert items == plan(prompts, [], [], (0, 1, 2), settings="a", **options)
+    other = plan(prompts, [], [], (0, 1, 2), settings="b", **options)
     assert not {item.stem for item in items} & {item.stem for item in other}
     with pytest.raises(LyraSimError, match="the same input"):
-        plan(["kitchen", "kitchen"], [], (0,), settings="a", **options)
+        plan(["kitchen", "kitchen"], [], [], (0,), settings="a", **options)
     (tmp_path / "prompts.txt").write_text("# rooms\n\nkitchen\n  living room  \n")
     assert read_prompts(tmp_path / "prompts.txt") == ["kitchen", "living room"]
 
 
+def test_files_are_told_apart_by_what_they_hold(tmp_path):
+    """A renamed picture is the same scene's input, a folder is what all its files hold, and copies are refused."""
+    picture, folder = tmp_path / "a.jpg", tmp_path / "video"
+    picture.write_bytes(b"one")
+    (folder / "rgb").mkdir(parents=True)
+    (folder / "rgb" / "clip.mp4").write_bytes(b"frames")
+    options = {"settings": "a", "per_shard": 9, "validation_share": 0.5}
+
+    def identities(images, videos):
+        items = plan([], images, videos, (0,), **options)
+        return [(item.stem[-8:], item.split) for item in items], items
+
+    before, items = identities([picture], [folder])
+    assert [(item.image, item.video) for item in items] == [(picture, None), (None, folder)]
+    renamed, moved = picture.rename(tmp_path / "b.jpg"), folder.rename(tmp_path / "other")
+    assert identities([renamed], [moved])[0] == before
+    (moved / "rgb" / "clip.mp4").write_bytes(b"other frames")
+    after, _ = identities([renamed], [moved])
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    (tmp_path / "copy.jpg").write_bytes(b"one")
+    with pytest.raises(LyraSimError, match="the same input"):
+        identities([renamed, tmp_path / "copy.jpg"], [])
+
+
+def test_a_video_is_filmed_around_and_its_depth_is_kept(tmp_path, clips, quiet):
+    """A folder with video, depth and cameras becomes a scene of the layout that starts with the folder's first frame and depth."""
+    clip = clips[0]
+    lens, c2w = clip.cameras.intrinsics[0], np.linalg.inv(clip.cameras.c2w[0]) @ clip.cameras.c2w
+    depth = np.where(clip.depth > 0, clip.depth, 5.0).astype(np.float32)
+    folder = write_plain(tmp_path / "posed", clip.rgb, depth, c2w, lens)
+    settings = DataSettings(teacher="warp", trajectories=("left",))
+    items = plan([], [], [folder], (0,), settings="x", per_shard=1, validation_share=0)
+    assert make_data(items, tmp_path / "out", SIZE, settings, quiet)["made"] == 1
+    (entry,) = read_manifest(tmp_path / "out").values()
+    view = read_view(tmp_path / "out" / entry["shard"] / "0", entry["stem"])
+    assert np.abs(view.rgb[0].astype(int) - clip.rgb[0]).mean() < 6
+    # In the decoder's unit, one factor away from that of the folder.
+    ratio = view.depth[0] / depth[0]
+    np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
+
+
 def test_a_run_that_was_stopped_goes_on_and_gives_the_same_files(tmp_path, quiet, filmed, monkeypatch):
     """After a stop in mid-scene and a torn manifest line, the same command makes the rest, equal to a whole run."""
-    items = plan(["kitchen"], [], (0, 1), settings=SETTINGS.words(SIZE), per_shard=1, validation_share=0)
+    items = plan(["kitchen"], [], [], (0, 1), settings=SETTINGS.words(SIZE), per_shard=1, validation_share=0)
     assert make_data(items, tmp_path / "whole", SIZE, SETTINGS, quiet) == {
         "made": 2,
         "present": 0,
@@ -148,7 +191,7 @@ def test_the_folder_belongs_to_one_run(tmp_path, quiet):
     """A second run on the folder is refused while the first one holds it."""
     import fcntl
 
-    items = plan(["kitchen"], [], (0,), settings="x", per_shard=1, validation_share=0)
+    items = plan(["kitchen"], [], [], (0,), settings="x", per_shard=1, validation_share=0)
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(LyraSimError, match="another run"):
@@ -179,7 +222,8 @@ def test_bad_options_are_one_line(tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")]
     cases = {
         "nothing to film": [],
-        "matches no file": ["--images", str(tmp_path / "*.jpg")],
+        "--images": ["--images", str(tmp_path / "*.jpg")],
+        "--videos": ["--videos", str(tmp_path / "*.mp4")],
         "holds no prompt": ["--prompts", str(tmp_path / "empty.txt")],
         "must be 1 or more": ["--prompts", "p.txt", "--per-shard", "0"],
         "must be from 0": ["--prompts", "p.txt", "--validation", "1.5"],

@@ -20,9 +20,9 @@ from training.picture_freeze import freeze
 from training.prepare_teacher import SourceClip, encode_example, open_share, varied, warp_clip
 from training.teacher import MINI, ClipLatents, TeacherTraining, Training, denoised_error, draw_noise_level
 
+SIXTEEN = {**MINI, "in_channels": 49, "out_channels": 16}
 TINY: dict[str, Any] = {
-    **MINI,
-    "num_attention_heads": 6,
+    **SIXTEEN,
     "attention_head_dim": 16,
     "num_layers": 1,
     "mlp_ratio": 1.0,
@@ -62,7 +62,7 @@ def _training(clips: ClipLatents, options: TeacherTraining = OPTIONS) -> Trainin
 
 def test_the_first_answer_is_the_warp(clips: ClipLatents) -> None:
     """Show that an untrained denoiser at high noise returns the latents of the warp, where it shows something."""
-    training = Training(MINI, OPTIONS, clips, torch.ones(16, 1, 1, 1))
+    training = Training(SIXTEEN, OPTIONS, clips, torch.ones(16, 1, 1, 1))
     example = clips.draw(TeacherTraining(drop=0.0), 0)
     with torch.no_grad():
         error = denoised_error(
@@ -132,7 +132,7 @@ def test_a_frozen_run_loads_as_a_denoiser(clips: ClipLatents, tmp_path: Path) ->
     training = _training(clips)
     training.train_step()
     (tmp_path / "run.json").write_text(
-        json.dumps({"options": {}, "configuration": TINY, "clips": {"exact": 2}})
+        json.dumps({"options": {}, "configuration": TINY, "clips": {"exact": 2}, "start": {}})
     )
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n')
     training.save(tmp_path)

@@ -51,6 +51,11 @@ def write_checkpoint(
     return write_pair(folder, name or kind, kind, tensors, configuration, facts)
 
 
+def without_curve(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a card says of a training but its learning curve, for the card of what goes on from it."""
+    return {key: value for key, value in training.items() if key != "curve"}
+
+
 def machine() -> str:
     """Describe the machine and the versions that matter in one line."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"

@@ -59,7 +59,7 @@ def freeze(
         "curve": curve(run),
     }
     if name == "teacher":
-        training["tokenizer_sha256"] = load_card(mini.TOKENIZER)["sha256"]
+        training |= {"tokenizer_sha256": load_card(mini.TOKENIZER)["sha256"], "start": facts["start"]}
     extra: dict[str, Any] = {"sampling": sampling} if sampling else {}
     extra |= {"training": training, "metrics": metrics or {}, "git_commit": git_commit()}
     tensors = {key: value.half().contiguous() for key, value in state["average"].items()}

@@ -21,7 +21,7 @@ from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from generator.weights import mini
 from generator.weights.checkpoint import load_card, load_checkpoint
 from generator.weights.write import write_pair
-from training.card import git_commit, machine
+from training.card import git_commit, machine, without_curve
 from training.clips import ClipSet
 
 CLIPS = 60
@@ -120,7 +120,7 @@ def main() -> None:
         "tokenizer_sha256": new_card["sha256"],
         "explained": round(explained, 4),
         "machine": machine(),
-        "before": {key: value for key, value in card["training"].items() if key != "curve"},
+        "before": without_curve(card["training"]),
     }
     extra: dict[str, Any] = {"sampling": card["sampling"]} if "sampling" in card else {}
     extra |= {"training": training, "metrics": {}, "git_commit": git_commit()}

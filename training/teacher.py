@@ -26,14 +26,17 @@ from generator.teachers.gen3c.conditioning import Conditioning
 from generator.teachers.gen3c.sampler import hold_condition
 from generator.teachers.gen3c.transformer import provide_mask_resize
 from generator.tokenizer import CosmosTokenizer, load_tokenizer
+from generator.weights.checkpoint import load_checkpoint
 from lyra_sim.errors import LyraSimError
 from training.averaged import AveragedTraining
+from training.card import without_curve
 from training.distill import environment
 from training.teacher_start import start_from_warp
+from training.tokenizer import LATENT_CHANNELS
 
 MINI: dict[str, Any] = {
-    "in_channels": 49,
-    "out_channels": 16,
+    "in_channels": 1 + 3 * LATENT_CHANNELS,
+    "out_channels": LATENT_CHANNELS,
     "num_attention_heads": 6,
     "attention_head_dim": 32,
     "num_layers": 8,
@@ -189,12 +192,22 @@ class Training(AveragedTraining):
     checkpoint_every = 200
 
     def __init__(
-        self, configuration: dict[str, Any], options: TeacherTraining, clips: ClipLatents, weights: Tensor
+        self,
+        configuration: dict[str, Any],
+        options: TeacherTraining,
+        clips: ClipLatents,
+        weights: Tensor,
+        *,
+        start: dict[str, Tensor] | None = None,
     ) -> None:
+        """Make the network, from the weights `start` or so that its first answer is the warp."""
         provide_mask_resize()
         torch.manual_seed(options.seed)
         network = CosmosTransformer3DModel(**configuration)
-        start_from_warp(network)
+        if start is None:
+            start_from_warp(network)
+        else:
+            network.load_state_dict({name: value.float() for name, value in start.items()})
         # Without a prompt there is nothing to attend to.
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(".attn2." not in name)
@@ -226,23 +239,32 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=Path, required=True, help="folder of training.prepare_teacher")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument(
+        "--start", type=Path, help="card of the denoiser to go on from, instead of from the warp"
+    )
     for name, value in asdict(TeacherTraining()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run, folder = args.pop("out"), args.pop("clips")
+    run, folder, start_card = args.pop("out"), args.pop("clips"), args.pop("start")
     options = TeacherTraining(**args)
     tokenizer, _ = load_tokenizer()
+    configuration, start, source = MINI, None, {}
+    if start_card is not None:
+        start, facts = load_checkpoint(start_card, "gen3c-transformer")
+        configuration = facts["configuration"]
+        source = {"from_sha256": facts["sha256"], "before": without_curve(facts["training"])}
     clips = ClipLatents(folder, tokenizer)
     run.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "configuration": MINI,
+    described = {
+        "configuration": configuration,
         "options": asdict(options),
         "clips": {version: len(files) for version, files in clips.files.items()},
+        "start": source,
     }
-    (run / "run.json").write_text(json.dumps(facts | environment(), indent=1))
+    (run / "run.json").write_text(json.dumps(described | environment(), indent=1))
     sample = torch.from_numpy(np.load(clips.files["exact"][0])[None, : tokenizer.latent_channels]).float()
-    training = Training(MINI, options, clips, channel_weights(tokenizer, sample))
+    training = Training(configuration, options, clips, channel_weights(tokenizer, sample), start=start)
     training.resume(run)
     training.run_all(run)
 

@@ -15,6 +15,7 @@ EPILOG = """\
 examples:
   lyra-sim sdg --prompts prompts.txt --seeds 0-9 --out data/
   lyra-sim sdg --images 'photos/*.jpg' --teacher warp --backwards --out data/
+  lyra-sim sdg --videos 'vipe_results/*' --out data/
 
 Writes shard_NNNNN/<view>/{rgb,latent,depth,pose,intrinsics}/<scene> and manifest.jsonl, which names complete scenes.
 Stop it at any time; the same command goes on where it stopped.
@@ -26,12 +27,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "sdg",
         help="make training data with a teacher",
-        description="Film prompts or pictures with a teacher and write them as training data (needs lyra-sim[train]).",
+        description="Film prompts, pictures or videos with a teacher and write them as training data (needs lyra-sim[train]).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="one prompt per line")
     parser.add_argument("--images", metavar="GLOB", help="pictures, such as 'photos/*.jpg'")
+    parser.add_argument(
+        "--videos",
+        metavar="GLOB",
+        help="videos of a camera that stands still, or folders with depth and poses, as gen --video takes them",
+    )
     parser.add_argument(
         "--seeds", type=_seeds, default=(0,), metavar="A-B", help="seeds per input, such as 0-9 (0)"
     )
@@ -72,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan and make the data."""
     progress = Progress(args.progress, {"sdg": 1.0})
     args.progress_reporter = progress
-    images = check(args)
+    images, videos = check(args)
 
     from generator.sizes import resolve
     from training.sdg.plan import plan, read_prompts
@@ -83,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     items = plan(
         read_prompts(args.prompts) if args.prompts else [],
         images,
+        videos,
         args.seeds,
         settings=settings.words(size),
         per_shard=args.per_shard,
@@ -94,13 +101,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def check(args: argparse.Namespace) -> list[Path]:
-    """Raise LyraSimError for anything wrong with the options themselves; return the pictures."""
-    images = sorted(Path(name) for name in glob.glob(args.images)) if args.images else []
-    if args.images and not images:
-        raise LyraSimError(f"--images {args.images!r}: matches no file")
-    if not args.prompts and not images:
-        raise LyraSimError("nothing to film: give --prompts FILE or --images GLOB")
+def check(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Raise LyraSimError for anything wrong with the options themselves; return the pictures and the videos."""
+    images, videos = _matches("--images", args.images), _matches("--videos", args.videos)
+    if not args.prompts and not images and not videos:
+        raise LyraSimError("nothing to film: give --prompts FILE, --images GLOB or --videos GLOB")
     if args.per_shard < 1:
         raise LyraSimError(f"--per-shard {args.per_shard}: must be 1 or more")
     if not 0 <= args.validation < 1:
@@ -108,4 +113,12 @@ def check(args: argparse.Namespace) -> list[Path]:
     require_parent(args.out)
     if args.out.is_file():
         raise LyraSimError(f"--out {args.out}: is a file; name a folder")
-    return images
+    return images, videos
+
+
+def _matches(option: str, pattern: str | None) -> list[Path]:
+    """Return what a pattern matches, in order; raises LyraSimError where it matches nothing."""
+    found = sorted(Path(name) for name in glob.glob(pattern)) if pattern else []
+    if pattern and not found:
+        raise LyraSimError(f"{option} {pattern!r}: matches nothing")
+    return found

@@ -24,9 +24,11 @@ class Item:
     split: str
     """`train` or `validation`; a scene is in one of them with all its views."""
     prompt: str
-    """What to make, or what the picture shows."""
+    """What to make; empty for a picture or a video."""
     image: Path | None
     """Picture to start from."""
+    video: Path | None
+    """Video to start from, or a folder with one, its depth and its cameras."""
     seed: int
     """Seed of the teacher."""
 
@@ -50,6 +52,7 @@ def read_prompts(path: Path) -> list[str]:
 def plan(
     prompts: Sequence[str],
     images: Sequence[Path],
+    videos: Sequence[Path],
     seeds: Sequence[int],
     *,
     settings: str,
@@ -61,6 +64,7 @@ def plan(
     Args:
         prompts: Inputs in words.
         images: Inputs as pictures.
+        videos: Inputs as videos, or folders of them as `gen --video` takes them.
         seeds: Seeds per input.
         settings: Teacher, size and paths in words; scenes made otherwise have other identities.
         per_shard: Scenes per folder.
@@ -68,37 +72,59 @@ def plan(
             picture is in both.
 
     Raises:
-        LyraSimError: A picture cannot be read, or an input is given twice.
+        LyraSimError: A picture or a video cannot be read, or an input is given twice.
     """
-    inputs: list[tuple[str, Path | None, str]] = [(prompt, None, f"prompt {prompt}") for prompt in prompts]
-    for path in images:
-        try:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise LyraSimError(f"{path}: cannot be read ({error})") from error
-        inputs.append(("", path, f"picture {content}"))
-    _require_different([key for _, _, key in inputs], [str(path or prompt) for prompt, path, _ in inputs])
+    inputs = [_Input(f"prompt {prompt}", prompt, prompt) for prompt in prompts]
+    inputs += [_Input(f"picture {_hash(path)}", path.stem, image=path) for path in images]
+    inputs += [_Input(f"video {_hash(path)}", path.stem, video=path) for path in videos]
+    _require_different(inputs)
     items: list[Item] = []
-    for prompt, image, key in inputs:
-        split = "validation" if _fraction(key) < validation_share else "train"
+    for start in inputs:
+        split = "validation" if _fraction(start.key) < validation_share else "train"
+        words = re.sub(r"[^a-z0-9]+", "-", start.name.lower()).strip("-")[:40] or "scene"
         for seed in seeds:
-            identity = hashlib.sha256(f"{settings}\n{key}\n{seed}".encode()).hexdigest()[:8]
-            words = (
-                re.sub(r"[^a-z0-9]+", "-", (image.stem if image else prompt).lower()).strip("-")[:40]
-                or "scene"
-            )
-            stem = f"{words}_{seed}_{identity}"
-            items.append(Item(stem, len(items) // per_shard, split, prompt, image, seed))
+            identity = hashlib.sha256(f"{settings}\n{start.key}\n{seed}".encode()).hexdigest()[:8]
+            stem, shard = f"{words}_{seed}_{identity}", len(items) // per_shard
+            items.append(Item(stem, shard, split, start.prompt, start.image, start.video, seed))
     return items
+
+
+@dataclass(frozen=True)
+class _Input:
+    """Describe what one or more scenes start from."""
+
+    key: str
+    """Its kind and content, which decide identity and split."""
+    name: str
+    prompt: str = ""
+    image: Path | None = None
+    video: Path | None = None
+
+    @property
+    def told(self) -> str:
+        """How a message names it."""
+        return str(self.image or self.video or self.prompt)
+
+
+def _hash(path: Path) -> str:
+    """Return the hash of a file, or of all files of a folder with their names."""
+    try:
+        if not path.is_dir():
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        named = (f"{file.relative_to(path).as_posix()} {_hash(file)}" for file in files)
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
+    except OSError as error:
+        raise LyraSimError(f"{path}: cannot be read ({error})") from error
 
 
 def _fraction(key: str) -> float:
     return int(hashlib.sha256(f"split {key}".encode()).hexdigest()[:12], 16) / 16**12
 
 
-def _require_different(keys: Sequence[str], names: Sequence[str]) -> None:
+def _require_different(inputs: Sequence[_Input]) -> None:
     seen: dict[str, str] = {}
-    for key, name in zip(keys, names, strict=True):
-        if key in seen:
-            raise LyraSimError(f"{name!r}: the same input as {seen[key]!r}; leave one out")
-        seen[key] = name
+    for start in inputs:
+        if start.key in seen:
+            raise LyraSimError(f"{start.told!r}: the same input as {seen[start.key]!r}; leave one out")
+        seen[start.key] = start.told

@@ -156,6 +156,7 @@ def make_scene(
         out=folder / item.stem,
         seed=item.seed,
         image=item.image,
+        video=item.video,
         teacher=settings.teacher,
         trajectories=settings.trajectories,
         movement=settings.movement,
