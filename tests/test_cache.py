@@ -43,7 +43,7 @@ def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> torch.Tensor:
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.0, 0.5]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_projecting_unprojected_pixels_gives_the_pixels(seed: int, center: float) -> None:
     """Projection undoes unprojection, for z-depth and for distances along the ray."""
     depth = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(seed)) * 5 + 0.5
@@ -153,7 +153,7 @@ def test_slanted_floors_are_no_depth_jumps() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_rasterised_triangles_equal_rays_cast_one_by_one(seed: int) -> None:
     """Depth agrees with Möller and Trumbore's test for every pixel, also for triangles that reach behind the camera."""
     triangles = torch.randn(1, 6, 3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

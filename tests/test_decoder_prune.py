@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.decoder.prune import keep_count, prune
@@ -15,7 +15,6 @@ def test_count_is_the_floor_of_a_double() -> None:
     assert keep_count(816, 0.8) == 163
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.sampled_from([0.0, 0.3, 0.5, 0.8]), st.integers(0, 2**31))
 def test_prune_keeps_the_most_opaque_first(count: int, ratio: float, seed: int) -> None:
     """Exactly the K most opaque stay, in descending order, each with its own other channels."""

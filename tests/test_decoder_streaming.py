@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_decoder_model import TINY, randomised, tiny_inputs
 
@@ -51,7 +51,6 @@ def test_blocks_in_slices_equal_whole_blocks(size: int) -> None:
         torch.testing.assert_close(attention.forward_in_slices(tokens, size), attention(tokens))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 30), min_size=1, max_size=5), st.sampled_from([0.0, 0.5, 0.8]), st.integers(0, 99)
 )

@@ -91,7 +91,7 @@ def spz_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spz")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=400), st.integers(0, 3), st.integers(2, 3), st.integers(0, 20))
 def test_any_spz_content_reads_or_says_why(
     spz_folder: Path, body: bytes, degree: int, version: int, count: int

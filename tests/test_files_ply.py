@@ -133,7 +133,7 @@ def ply_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_bytes_read_or_say_why(ply_folder: Path, data: st.DataObject) -> None:
     """Changed, cut and invented bytes either read as Gaussians or raise our error, nothing else."""

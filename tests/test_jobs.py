@@ -31,7 +31,7 @@ from lyra_sim.jobs import (
 )
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake_lyra_sim.py")]
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -87,7 +87,7 @@ class FakeJob:
 @given(
     st.lists(st.sampled_from(["start", "cancel", "progress", "result", "failure", "pump", "close", "old"]))
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_session_never_runs_two_jobs(steps):
     """After any sequence of clicks and messages: at most one job, each job ends once, and idle means startable."""
     from lyra.sim.panel.jobs import Failure, JobError, Progress, Result
@@ -190,7 +190,7 @@ def test_history_round_trip_and_limit(tmp_path):
     st.binary()
     | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_damaged_history_is_no_history(tmp_path_factory, data):
     """Whatever the file holds, loading gives a list and never raises."""
     from lyra.sim.panel.history import load_history
@@ -246,7 +246,7 @@ def test_the_target_follows_the_kit_version(version, target):
     stage_unit=st.sampled_from([1.0, 0.01]),
     point=st.tuples(*[st.floats(-10, 10)] * 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_placement_keeps_height_and_length(up, stage_up, unit, stage_unit, point):
     """Whatever axes and units file and stage have, heights and distances in metres stay, and so does handedness."""
     from lyra.sim.panel.scene import into_stage

@@ -204,7 +204,7 @@ def test_nonsense_intrinsics_are_refused(values: str, words: str) -> None:
         read_lens(values).scaled_to(480, 640, where="--intrinsics")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(40, 900),
     st.integers(40, 900),

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import huggingface_hub
+import numpy as np
 import pytest
+from guardrail_stub import StubChecker
 
 from generator.teachers import safety
-from generator.teachers.safety import REPOSITORIES, load_safety_checker, safety_missing
+from generator.teachers.safety import REPOSITORIES, Guardrail, load_safety_checker, safety_missing
 from lyra_sim.errors import LyraSimError
 
 
@@ -61,3 +63,21 @@ def test_it_is_on_where_its_weights_are(cache: Path, monkeypatch: pytest.MonkeyP
         assert "on" in sentence
     assert load_safety_checker("off")[0] is None
     assert "as asked for" in load_safety_checker("off")[1]
+
+
+def test_it_checks_prompts_and_frames_and_gives_its_memory_back() -> None:
+    """A refused prompt or video is one line, what passes comes back changed, and the checker always ends on the CPU."""
+    frames = np.full((2, 4, 6, 3), 100, np.uint8)
+    checker, refusing = StubChecker(), StubChecker(refuses_videos=True)
+    guardrail = Guardrail(checker, "Safety checker: on")
+    guardrail.require_safe("a hall")
+    guardrail.require_safe("  ")
+    with pytest.raises(LyraSimError, match="refuses the prompt"):
+        guardrail.require_safe("a weapon store")
+    assert (guardrail.checked(frames, device="cuda") == 50).all()
+    with pytest.raises(LyraSimError, match="refuses the video or picture"):
+        Guardrail(refusing).checked(frames, device="cuda")
+    assert checker.devices == refusing.devices == ["cuda", "cpu"]
+    off = Guardrail()
+    off.require_safe("a weapon store")
+    assert off.checked(frames, device="cuda") is frames

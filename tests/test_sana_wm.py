@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guardrail_stub import StubChecker
 from sana_files import write_sana_wm
 
 from generator.sizes import MINI
 from generator.teachers.conditioning import Picture
 from generator.teachers.registry import load_teacher, teacher_entry
+from generator.teachers.safety import Guardrail
 from generator.teachers.sana_wm import SanaWMTeacher
 from generator.trajectories import SDG_TRAJECTORIES
 from generator.weights.pull import import_file
@@ -76,6 +78,23 @@ def test_the_camera_path_reaches_the_model(teacher: SanaWMTeacher) -> None:
     wide = dataclasses.replace(picture(), intrinsics=np.array([40.0, 40.0, 48.0, 32.0]))
     lens = dataclasses.replace(teacher, trajectories=PATHS[:1]).imagine(wide, seed=1)
     assert not np.array_equal(left.clips[0].rgb[1:], lens.clips[0].rgb[1:])
+
+
+def test_the_guardrail_sees_prompt_and_videos(teacher: SanaWMTeacher) -> None:
+    """What the checker changes is what the clips show, except for the picture itself; what it refuses ends the run."""
+    one = dataclasses.replace(teacher, trajectories=PATHS[:1])
+    plain = one.imagine(picture(), seed=1)
+    guarded = dataclasses.replace(one, guardrail=Guardrail(StubChecker(), "Safety checker: on"))
+    video = guarded.imagine(picture(), seed=1)
+    np.testing.assert_array_equal(video.clips[0].rgb[1:], plain.clips[0].rgb[1:] // 2)
+    np.testing.assert_array_equal(video.clips[0].rgb[0], picture().rgb)
+    assert video.source["safety_checker"] == "Safety checker: on"
+    assert "safety_checker" not in plain.source
+    with pytest.raises(LyraSimError, match="refuses the prompt"):
+        guarded.imagine(dataclasses.replace(picture(), prompt="weapons"), seed=1)
+    refusing = dataclasses.replace(one, guardrail=Guardrail(StubChecker(refuses_videos=True), "on"))
+    with pytest.raises(LyraSimError, match="refuses the video or picture"):
+        refusing.imagine(picture(), seed=1)
 
 
 def test_what_it_cannot_start_from_is_refused(

@@ -22,9 +22,9 @@ from generator.worlds import parse_prompt
 from lyra_sim.cli import main
 from lyra_sim.errors import LyraSimError
 from lyra_sim.progress import Progress
+from tests.video_files import write_plain
 from training.sdg.layout import read_depth, read_view, reversed_clip, write_scene
 from training.sdg.plan import plan, read_prompts
-from tests.video_files import write_plain
 from training.sdg.run import DataSettings, encode, make_data, read_manifest
 
 SIZE = replace(MINI, height=48, width=64, frames=9)
@@ -134,7 +134,7 @@ def test_files_are_told_apart_by_what_they_hold(tmp_path):
 
 
 def test_a_video_is_filmed_around_and_its_depth_is_kept(tmp_path, clips, quiet):
-    """A folder with video, depth and cameras becomes a scene of the layout that starts with the folder's first frame and depth."""
+    """A folder with video, depth and cameras becomes a scene that starts with its first frame and depth."""
     clip = clips[0]
     lens, c2w = clip.cameras.intrinsics[0], np.linalg.inv(clip.cameras.c2w[0]) @ clip.cameras.c2w
     depth = np.where(clip.depth > 0, clip.depth, 5.0).astype(np.float32)

@@ -492,7 +492,7 @@ ANYTHING = st.recursive(
 FIELDS = st.sampled_from(["prompt", "image", "video", "seed", "trajectories", "target", "collider", "novel"])
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.dictionaries(FIELDS, ANYTHING, max_size=4) | ANYTHING,
     path=st.sampled_from(

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from guardrail_stub import StubChecker
 from image_pipeline_files import write_text_to_image
 
 from generator import text_to_image
 from generator.sizes import MINI
+from generator.teachers.safety import Guardrail
 from generator.text_to_image import ImageSettings, imagine_picture
 from lyra_sim.errors import LyraSimError
 
@@ -88,6 +90,26 @@ def test_models_without_negative_prompts_are_not_given_one(monkeypatch: pytest.M
     assert "negative_prompt" not in picture.source
     assert "num_inference_steps" not in picture.source
     assert (picture.rgb == 128).all()
+
+
+def test_the_guardrail_sees_prompt_and_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused prompt loads no model, a refused picture is an error, and what passes is what the checker gives."""
+    loaded: list[str] = []
+    monkeypatch.setattr(text_to_image, "load_text_to_image", lambda *_: loaded.append("model") or Fake())
+
+    def guard(checker: StubChecker) -> None:
+        monkeypatch.setattr(text_to_image, "load_guardrail", lambda _: Guardrail(checker, "on"))
+
+    guard(StubChecker())
+    with pytest.raises(LyraSimError, match="refuses the prompt"):
+        imagine_picture("weapons", size=SIZE, seed=0, model="owner/x")
+    assert not loaded
+    picture = imagine_picture("hall", size=SIZE, seed=0, model="owner/x")
+    assert (picture.rgb == 64).all()
+    assert picture.source["safety_checker"] == "on"
+    guard(StubChecker(refuses_videos=True))
+    with pytest.raises(LyraSimError, match="refuses the video or picture"):
+        imagine_picture("hall", size=SIZE, seed=0, model="owner/x")
 
 
 def test_models_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

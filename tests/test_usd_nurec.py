@@ -203,7 +203,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return gzip.decompress(path.read_bytes())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_payload_reads_or_says_why(sound: bytes, data: st.DataObject) -> None:
     """Bytes changed inside the msgpack either read as Gaussians or give one line."""

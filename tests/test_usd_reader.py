@@ -149,7 +149,7 @@ def test_stretched_or_mirrored_splats_are_refused(tmp_path: Path, scale: tuple[f
 
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4), st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rotation_turns_colours_with_the_splats(q: list[float], degree: int) -> None:
     """Seen from a direction that turned along, a turned Gaussian has the colour it had, and turning back undoes it."""
     w, x, y, z = (1.0, 0.0, 0.0, 0.0) if np.linalg.norm(q) < 1e-3 else np.array(q) / np.linalg.norm(q)
@@ -261,7 +261,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 
 
 # Derandomised, since OpenUSD ends the process on a few layers, which only a child process survives.
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(data=st.data())
 def test_any_layer_reads_or_says_why(fuzzed: tuple[Path, bytes], data: st.DataObject) -> None:
     """A layer with changed and cut bytes, outside a package and so without a checksum, reads or gives one line."""

@@ -132,7 +132,7 @@ def test_no_modifier_hides_a_kind(word: str) -> None:
     assert spec.modifiers != Modifiers()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=2100), st.booleans())
 def test_any_text_is_read_or_refused_with_our_error(text: str, strict: bool) -> None:
     """Arbitrary text never escapes as another exception, and reading it twice gives the same."""

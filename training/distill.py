@@ -60,7 +60,14 @@ MINI = DecoderConfig(
 )
 """The decoder of the mini size."""
 
-MINI_STAGES = ("mini_1_direct", "mini_2_render", "mini_3_views", "mini_4_detail", "mini_5_structure")
+MINI_STAGES = (
+    "mini_1_direct",
+    "mini_2_render",
+    "mini_3_views",
+    "mini_4_detail",
+    "mini_5_structure",
+    "mini_6_fusion",
+)
 REPORT_EVERY = 25
 CHECKPOINT_EVERY = 100
 

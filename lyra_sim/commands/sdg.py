@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "sdg",
         help="make training data with a teacher",
-        description="Film prompts, pictures or videos with a teacher and write them as training data (needs lyra-sim[train]).",
+        description="Film prompts, pictures or videos with a teacher as training data (needs lyra-sim[train]).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

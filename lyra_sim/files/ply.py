@@ -8,8 +8,9 @@ activations run in float64 and round once, so reading what was written from a re
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -87,7 +88,7 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
         LyraSimError: The Gaussians are empty or not finite, or the file cannot be written; a file of that name
             from before is then kept.
     """
-    _checked(gaussians, "the scene")
+    _require_alike(gaussians, "the scene")
     count, coefficients = gaussians.sh.shape[:2]
     rest = 3 * (coefficients - 1)
     names = (*_BASE[:6], *(f"f_rest_{i}" for i in range(rest)), "opacity", *_SCALES, *_ROTATION)
@@ -101,10 +102,13 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
             buffer = np.empty((_length(parts), len(names)), "<f4")
             for part in parts:
                 rows = buffer[: part.stop - part.start]
+                # Checked here, where the numbers are about to be used, they come from memory once.
+                gaussians.select(part).checked("the scene")
                 _fill(rows, gaussians, part)
                 _write_at(file.fileno(), rows, len(header) + part.start * 4 * len(names))
 
-        _share(convert, count, 4 * len(names))
+        with _counted_in_all(gaussians, "the scene"):
+            _share(convert, count, 4 * len(names))
 
 
 def _fill(rows: np.ndarray, gaussians: Gaussians, part: slice) -> None:
@@ -142,20 +146,32 @@ def _length(parts: list[slice]) -> int:
 
 def _checked(gaussians: Gaussians, source: str) -> Gaussians:
     """Return the Gaussians after the check of `Gaussians.checked`, which is faster in parts that fit the cache."""
-    lengths = {len(getattr(gaussians, f.name)) for f in fields(gaussians)}
-    if lengths == {0} or len(lengths) > 1:
-        return gaussians.checked(source)
+    _require_alike(gaussians, source)
 
     def check(parts: list[slice]) -> None:
         for part in parts:
             gaussians.select(part).checked(source)
 
-    try:
+    with _counted_in_all(gaussians, source):
         _share(check, len(gaussians), 4 * (11 + gaussians.sh[0].size))
-    except LyraSimError:
-        # The message counts what is wrong in all of them.
-        gaussians.checked(source)
     return gaussians
+
+
+def _require_alike(gaussians: Gaussians, source: str) -> None:
+    """Raise unless there are Gaussians and all arrays have as many, so that parts of them can be checked alone."""
+    lengths = {len(getattr(gaussians, f.name)) for f in fields(gaussians)}
+    if lengths == {0} or len(lengths) > 1:
+        gaussians.checked(source)
+
+
+@contextmanager
+def _counted_in_all(gaussians: Gaussians, source: str) -> Iterator[None]:
+    """Let the message about a part of the Gaussians be the one about all of them, which counts what is wrong."""
+    try:
+        yield
+    except LyraSimError:
+        gaussians.checked(source)
+        raise
 
 
 def _convert(rows: np.ndarray, rest: list[str], gaussians: Gaussians, part: slice) -> bool:
