@@ -1,8 +1,9 @@
 """Train on two processes and on one, and compare: `python -m benchmarks.two_processes --scenes DIR [--out FILE.md]`.
 
 Two processes that average the gradients of one scene each must end where one process ends that averages over the same
-two scenes. On CPUs the processes are started by torchrun and speak gloo, because `accelerate launch --cpu` starts one
-process whatever `--num_processes` says (accelerate 1.15).
+two scenes: as DDP, and with `--zero` (DeepSpeed installed, `DS_ACCELERATOR=cpu` on a CPU) as ZeRO-2, there also when
+the run is stopped half-way and goes on. On CPUs the processes are started by torchrun and speak gloo, because
+`accelerate launch --cpu` starts one process whatever `--num_processes` says (accelerate 1.15).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DeepSpeedPlugin
 
 from benchmarks.report import report
 from training.dataset import SceneDataset
@@ -30,24 +33,35 @@ WINDOW = (80, 160)
 """Height and width [px] of what a step sees, to be quick."""
 
 
-def train(scenes: Path, run: Path, *, samples: int) -> None:
+def train(scenes: Path, run: Path, *, samples: int, zero: bool, until: int) -> None:
     """Do some steps of the mini decoder through the renderer, with a number of scenes per process."""
     run.mkdir(exist_ok=True)
     stage = replace(load_stage("mini_2_render"), steps=STEPS, samples=samples, size=None, window=WINDOW)
+    plugin = DeepSpeedPlugin(zero_stage=2, gradient_clipping=1.0) if zero else None
     source = SceneDataset(scenes)
     channels = np.load(source.scenes[0] / "latents.npy", mmap_mode="r").shape[2]
     config = replace(MINI, latent_channels=channels)
-    training = Training(config, [stage], source, run, seed=1, accelerator=Accelerator(cpu=True))
+    accelerator = Accelerator(cpu=True, deepspeed_plugin=plugin)
+    training = Training(config, [stage], source, run, seed=1, accelerator=accelerator)
+    training.resume()
+    while training.step < until < STEPS:
+        training.train_step(stage)
+        training.step += 1
+        training.total_steps += 1
+    if until < STEPS:
+        training.save()
+        return
     training.run_all()
-    count = training.accelerator.num_processes
+    count = accelerator.num_processes
     (run / f"rank_{training.accelerator.process_index}").write_text(str(count))
 
 
-def start(scenes: Path, run: Path, *, processes: int) -> None:
-    """Train on two scenes per step in processes of their own."""
+def start(scenes: Path, run: Path, *, processes: int, zero: bool = False, until: int = STEPS) -> None:
+    """Train on two scenes per step in processes of their own, up to a step."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     worker = ["-m", "benchmarks.two_processes", "--scenes", str(scenes), "--worker", str(run)]
-    command = [sys.executable, *launcher, *worker, "--samples", str(2 // processes)]
+    command = [sys.executable, *launcher, *worker, "--samples", str(2 // processes), "--until", str(until)]
+    command += ["--zero"] if zero else []
     subprocess.run(command, check=True, env=os.environ | {"ACCELERATE_USE_CPU": "true"})
 
 
@@ -58,29 +72,54 @@ def main() -> None:
     )
     parser.add_argument("--scenes", type=Path, required=True, help="prepared scenes")
     parser.add_argument("--out", type=Path, help="write the report there too")
+    parser.add_argument("--zero", action="store_true", help="compare ZeRO-2, too")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--samples", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--until", type=int, default=STEPS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        train(args.scenes, args.worker, samples=args.samples)
+        train(args.scenes, args.worker, samples=args.samples, zero=args.zero, until=args.until)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        runs = {count: Path(folder) / f"{count}" for count in (1, 2)}
-        for count, run in runs.items():
-            start(args.scenes, run, processes=count)
-        ranks = sorted(path.read_text() for path in runs[2].glob("rank_*"))
-        ends = [
-            torch.load(run / "end_mini_2_render.pt", weights_only=True)["decoder"] for run in runs.values()
-        ]
-    apart = max(float((ends[0][name] - ends[1][name]).abs().max()) for name in ends[0])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start(args.scenes, folder / "one", processes=1)
+        start(args.scenes, folder / "ddp", processes=2)
+        rows = [("two processes, DDP", _apart(folder / "one", folder / "ddp"))]
+        if args.zero:
+            start(args.scenes, folder / "zero", processes=2, zero=True)
+            rows.append(("two processes, ZeRO-2", _apart(folder / "one", folder / "zero")))
+            for until in (STEPS // 2, STEPS):
+                start(args.scenes, folder / "stopped", processes=2, zero=True, until=until)
+            rows.append(
+                (
+                    "the same, stopped half-way and resumed, against ZeRO-2 at once",
+                    _apart(folder / "zero", folder / "stopped"),
+                )
+            )
+        counts = {path.read_text() for run in ("ddp", "zero") for path in (folder / run).glob("rank_*")}
+    if counts != {"2"}:
+        raise SystemExit(f"the processes counted {counts}, not 2 each")
+    lines = [f"| {what} | {apart:.2g} |" for what, apart in rows]
     text = (
-        f"`python -m benchmarks.two_processes --scenes DIR`, {platform.machine()}, {os.cpu_count()} cores,"
-        f" torch {torch.__version__}.\n\n"
-        f"{STEPS} steps of the mini decoder through the renderer: two processes (gloo, DDP, each counts"
-        f" {' and '.join(ranks)}), one scene each, against one process with two scenes per step.\n\n"
-        f"Largest difference of a weight at the end: {apart:.2g}.\n"
+        f"`python -m benchmarks.two_processes --scenes DIR{' --zero' if args.zero else ''}`, {platform.machine()},"
+        f" {os.cpu_count()} cores, torch {torch.__version__}{_deepspeed() if args.zero else ''}.\n\n"
+        f"{STEPS} steps of the mini decoder through the renderer, two scenes per step: two processes (gloo) with one"
+        " scene each against one process with both.\n\n"
+        "| run | largest difference of a weight at the end |\n| --- | --- |\n" + "\n".join(lines) + "\n"
     )
     report(text, args.out)
+
+
+def _apart(one: Path, other: Path) -> float:
+    """Return the largest difference of a weight at the end of two runs."""
+    first, second = (
+        torch.load(run / "end_mini_2_render.pt", weights_only=True)["decoder"] for run in (one, other)
+    )
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def _deepspeed() -> str:
+    return f", DeepSpeed {version('deepspeed')} (on the CPU, gloo)"
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from training.perceptual import load_lpips
 from training.stage import Stage, chain_to, load_stage
 from training.tokenizer import LATENT_CHANNELS
 from training.watch import Watched, choose, draw_curves, draw_samples
+from training.zero import load_shares, save_shares, uses_zero
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -160,6 +161,7 @@ class Training:
         decoder = LyraDecoder(config)
         start_from_cache(decoder)
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
+        self.zero = uses_zero(self.accelerator)
         self.model, self.optimizer = self.accelerator.prepare(decoder, optimizer)
         self.stage_index = self.step = self.total_steps = 0
         self.seconds = 0.0
@@ -180,23 +182,29 @@ class Training:
         log.info("resumed at stage %d, step %d", self.stage_index, self.step)
 
     def _load(self, path: Path) -> dict[str, Any]:
+        if self.zero:
+            return load_shares(self.model, path.with_suffix(".zero"))
         state = torch.load(path, weights_only=True, map_location="cpu")
         self.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         return state
 
     def save(self, name: str = "checkpoint") -> None:
-        """Write a checkpoint, whole or not at all; one process does it for all."""
-        if not self.accelerator.is_main_process:
-            return
-        state = {
-            "decoder": self.decoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+        """Write a checkpoint, whole or not at all; one process does it for all, but for their shares under ZeRO."""
+        place = {
             "stage": self.stage_index,
             "step": self.step,
             "total_steps": self.total_steps,
             "seconds": self.seconds,
         }
+        first = self.accelerator.is_main_process
+        if self.zero:
+            save_shares(self.model, self.run / f"{name}.zero", place, cleans=first)
+        if not first:
+            return
+        state = {"decoder": self.decoder.state_dict(), **place}
+        if not self.zero:
+            state["optimizer"] = self.optimizer.state_dict()
         temporary = self.run / f".{name}.part"
         torch.save(state, temporary)
         os.replace(temporary, self.run / f"{name}.pt")
@@ -242,6 +250,7 @@ class Training:
             # Every sample of every process is a step of its own to the source, so that none is seen twice.
             number = (self.step * stage.samples + sample) * processes + self.accelerator.process_index
             last = sample == stage.samples - 1
+            self.accelerator.sync_gradients = last
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 rows.append(self._backward(stage, number))
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
