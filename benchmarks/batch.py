@@ -50,10 +50,6 @@ HEADER = (
     "| part | scenes | calls | seconds | scenes per hour | processor s per scene | peak MiB per process "
     "| others' share of the processors before, during, after | date |"
 )
-HEADER = (
-    "| part | scenes | calls | seconds | scenes per hour | processor s per scene | peak MiB per process "
-    "| others' share of the processors before, during, after | date |"
-)
 LOOK_S = 2.0
 """Seconds that the machine is watched for before and after a part."""
 

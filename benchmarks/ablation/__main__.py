@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +26,7 @@ from benchmarks.ablation import trials
 from benchmarks.ablation.rows import Row, make_rows
 from benchmarks.ablation.table import mean_of, write_table
 from benchmarks.ablation.trials import Trial, measure
+from benchmarks.photographs import photographs
 from generator import sizes
 from generator.tokenizer import load_tokenizer
 from lyra_sim.atomic import atomic_path
@@ -66,36 +68,46 @@ def main() -> None:
     if not chosen:
         raise LyraSimError(f"--rows {' '.join(args.rows)}: choose from {', '.join(r.name for r in rows)}")
     size = replace(sizes.MINI, height=rgb[2], width=rgb[3], frames=rgb[1])
-    done, picture = make_trials(args, size)
+    held_out = make_trials(args, size)
     began = time.monotonic()
     for index, row in enumerate(chosen):
         if index:
             left = (time.monotonic() - began) / index * (len(chosen) - index) / 60
             log.info("%d of %d rows done, about %.0f minutes left", index, len(chosen), left)
-        do_row(row, source, args.out / row.name, done, picture)
+        do_row(row, source, args.out / row.name, held_out)
         text = write_table(rows, read_measured(rows, args.out), describe(args, rows, source, size))
         with atomic_path(args.out / "table.md") as part:
             part.write_text(text)
     sys.stdout.write(text)
 
 
-def make_trials(args: argparse.Namespace, size: sizes.Size) -> tuple[list[Trial], Trial]:
-    """Film and encode what the rows are measured on, or read it."""
+def make_trials(args: argparse.Namespace, size: sizes.Size) -> dict[str, list[Trial]]:
+    """Film and encode what the rows are measured on, or read it: `worlds`, the RGB-D `picture`, `photographs`."""
     tokenizer, _ = load_tokenizer(args.tokenizer)
-    cell = MINI.cell
-    found = []
-    for index, prompt in enumerate(trials.WORLDS[: args.worlds]):
-        log.info("held-out world %d of %d: %s", index + 1, args.worlds, prompt)
-        make = partial(trials.make_world, prompt, size, tokenizer, cell=cell)
-        found.append(trials.kept(args.out / f"world_{index}.npz", make))
-    log.info("the motorcycle pair")
-    motorcycle = partial(trials.make_motorcycle, tokenizer, cell=cell)
-    return found, trials.kept(args.out / "motorcycle.npz", motorcycle)
+
+    def keep(name: str, make: Callable[..., Trial], *of: Any) -> Trial:
+        log.info("held out: %s", name)
+        return trials.kept(args.out / f"{name}.npz", partial(make, *of, tokenizer, cell=MINI.cell))
+
+    worlds = [
+        keep(f"world_{index}", trials.make_world, prompt, size)
+        for index, prompt in enumerate(trials.WORLDS[: args.worlds])
+    ]
+    pictures = [keep(name, trials.make_photograph, image) for name, image in photographs()]
+    return {
+        "worlds": worlds,
+        "picture": [keep("motorcycle", trials.make_motorcycle)],
+        "photographs": pictures,
+    }
 
 
-def do_row(row: Row, source: SceneDataset, folder: Path, worlds: list[Trial], picture: Trial) -> None:
-    """Train a row to its end and measure it, unless that is done already."""
-    if (folder / "measured.json").exists():
+def do_row(row: Row, source: SceneDataset, folder: Path, held_out: dict[str, list[Trial]]) -> None:
+    """Train a row to its end and measure what is not measured yet."""
+    path = folder / "measured.json"
+    document = json.loads(path.read_text()) if path.exists() else {"measured": {}}
+    wanted = ("exact", "disturbed", "picture", "photographs") if row.cache_question else ("exact",)
+    missing = [condition for condition in wanted if condition not in document["measured"]]
+    if not missing:
         log.info("%s: done already", row.name)
         return
     folder.mkdir(exist_ok=True)
@@ -107,15 +119,15 @@ def do_row(row: Row, source: SceneDataset, folder: Path, worlds: list[Trial], pi
     training.resume()
     training.run_all()
     decoder = training.decoder.eval()
-    look = partial(measure, decoder, apart=row.apart)
-    measured = {"exact": mean_of([look(trial) for trial in worlds])}
-    if row.cache_question:
-        measured["disturbed"] = mean_of([look(trial, wrong=True) for trial in worlds])
-        measured["picture"] = look(picture)
-    document = {"seconds": training.seconds, "measured": measured}
-    with atomic_path(folder / "measured.json") as part:
+    for condition in missing:
+        scenes = held_out.get(condition, held_out["worlds"])
+        wrong = condition == "disturbed"
+        figures = [measure(decoder, trial, apart=row.apart, wrong=wrong) for trial in scenes]
+        document["measured"][condition] = mean_of(figures)
+    document["seconds"] = training.seconds
+    with atomic_path(path) as part:
         part.write_text(json.dumps(document, indent=1))
-    log.info("%s: %s", row.name, measured)
+    log.info("%s: %s", row.name, document["measured"])
 
 
 def read_measured(rows: list[Row], out: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from benchmarks.films import PROMPTS, film
 from benchmarks.rgbd import judge_of, request_of
@@ -18,7 +19,7 @@ from generator.cameras import Cameras, invert_rigid
 from generator.decoder import LyraDecoder
 from generator.generate import imagine
 from generator.inputs import conditioning_depth, warp_conditioning
-from generator.request import Run
+from generator.request import Request, Run
 from generator.sizes import MINI, Size
 from generator.start import begin
 from generator.teachers.conditioning import Picture
@@ -146,6 +147,20 @@ def make_motorcycle(tokenizer: CosmosTokenizer, *, cell: int) -> Trial:
     cameras = Cameras(start.c2w @ c2w, judge.camera.intrinsics, judge.camera.height, judge.camera.width)
     unknown = np.zeros(seen.shape[:3], np.float32)
     return make_trial(video, Clip("right", cameras, seen, unknown), tokenizer, cell=cell)
+
+
+def make_photograph(image: np.ndarray, tokenizer: CosmosTokenizer, *, cell: int) -> Trial:
+    """Let the warp teacher film a photograph (H, W, 3) uint8 whose depth is estimated; its own frames are the judge."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photograph.png"
+        Image.fromarray(image).save(path)
+        run = Run(Request("", Path(folder) / "scene.usdz", size="mini", image=path, teacher="warp"), Silent())
+        video = imagine(run, MINI, begin(run, MINI))
+    some = slice(None, None, 8)
+    cameras = Cameras.joined([clip.cameras.select(some) for clip in video.clips])
+    seen = np.concatenate([clip.rgb[some] for clip in video.clips])
+    unknown = np.zeros(seen.shape[:3], np.float32)
+    return make_trial(video, Clip("own frames", cameras, seen, unknown), tokenizer, cell=cell)
 
 
 def make_trial(video: TeacherVideo, judge: Clip, tokenizer: CosmosTokenizer, *, cell: int) -> Trial:
