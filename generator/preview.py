@@ -16,6 +16,8 @@ _DEPTH_COLOURS = np.array(
     [[255, 240, 180], [250, 180, 90], [225, 95, 85], [150, 45, 120], [70, 20, 110], [15, 10, 50]], np.float32
 )
 _MARGIN, _HEADER = 8, 44
+_USUAL_WIDTH = 640
+"""Width of a rendered view at the default resolution [px]; words are scaled with wider ones."""
 
 
 def contact_sheet(
@@ -33,18 +35,25 @@ def contact_sheet(
     depth, alpha = views.depth.numpy(), views.alpha.numpy()
     near, far = _range(depth, alpha)
     height, width = cameras.height, cameras.width
-    size = (len(names) * (width + _MARGIN) + _MARGIN, _HEADER + 2 * (height + _MARGIN))
+    # Words are as large in the picture at every resolution of the frames.
+    scale = max(1.0, width / _USUAL_WIDTH)
+    header = round(_HEADER * scale)
+    size = (len(names) * (width + _MARGIN) + _MARGIN, header + 2 * (height + _MARGIN))
     sheet = Image.new("RGB", size, (24, 24, 28))
     draw = ImageDraw.Draw(sheet)
-    draw.text(
-        (_MARGIN + 2, 10), f"{title}   depth {near:.1f} to {far:.1f} {unit}", (230, 230, 230), _font(20)
-    )
+    told = f"{title}   depth {near:.1f} to {far:.1f} {unit}"
+    draw.text((_MARGIN + 2, 10 * scale), told, (230, 230, 230), _font(20 * scale))
     for column, name in enumerate(names):
         x = _MARGIN + column * (width + _MARGIN)
-        sheet.paste(Image.fromarray(rgb[column]), (x, _HEADER))
-        sheet.paste(Image.fromarray(depth_picture(depth[column], near, far)), (x, _HEADER + height + _MARGIN))
+        sheet.paste(Image.fromarray(rgb[column]), (x, header))
+        sheet.paste(Image.fromarray(depth_picture(depth[column], near, far)), (x, header + height + _MARGIN))
         draw.text(
-            (x + 7, _HEADER + 5), name, (255, 255, 255), _font(15), stroke_width=2, stroke_fill=(0, 0, 0)
+            (x + 7, header + 5),
+            name,
+            (255, 255, 255),
+            _font(15 * scale),
+            stroke_width=2,
+            stroke_fill=(0, 0, 0),
         )
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=False)
@@ -75,5 +84,5 @@ def depth_picture(depth: np.ndarray, near: float, far: float) -> np.ndarray:
     return (_DEPTH_COLOURS[low] * (1 - share) + _DEPTH_COLOURS[low + 1] * share).round().astype(np.uint8)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
