@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.videos.frames import hash_of
 from lyra_sim.errors import LyraSimError
 
 MAX_LINES = 10_000_000
@@ -108,14 +109,11 @@ class _Input:
 
 def _hash(path: Path) -> str:
     """Return the hash of a file, or of all files of a folder with their names."""
-    try:
-        if not path.is_dir():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        named = (f"{file.relative_to(path).as_posix()} {_hash(file)}" for file in files)
-        return hashlib.sha256("\n".join(named).encode()).hexdigest()
-    except OSError as error:
-        raise LyraSimError(f"{path}: cannot be read ({error})") from error
+    if not path.is_dir():
+        return hash_of([path])
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    named = (f"{file.relative_to(path).as_posix()} {_hash(file)}" for file in files)
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
 def _fraction(key: str) -> float:
