@@ -1,9 +1,11 @@
 """Measure what teachers put where the warp is open: `python -m benchmarks.disocclusion [--out FILE]`.
 
 One world of every kind, at seeds that training never saw (its seeds start at one million), filmed along camera
-paths. Each teacher gets frame 0 and its true depth; it is compared with the film in the pixels that frame 0 did not
-see. PSNR is that of all such pixels of a world together; the structural similarity is its map's mean over them, with
-the seen pixels of every method replaced by the warp's, so that no method is judged by what it did not have to fill.
+paths. Each teacher gets frame 0 and its true depth, and is compared with the film in two sets of pixels: *open*, where
+GEN3C's guidance shows the denoiser nothing, and *unseen*, the part of it that the picture does not show at all (the
+guidance leaves out what lies at depth edges and behind surfaces torn there). PSNR is that of all such pixels of a
+world together; the structural similarity is its map's mean over them, with all other pixels of every method replaced
+by the guidance's, so that no method is judged by what it did not have to fill.
 """
 
 from __future__ import annotations
@@ -34,7 +36,16 @@ from generator.trajectories import SDG_TRAJECTORIES
 from generator.worlds import KINDS, parse_prompt
 from training.card import machine
 
-METHODS = ("grey", "warp", "warp, tokenized", "mini", "mini, as sampled", "truth, tokenized")
+METHODS = {
+    "grey": "mid-grey",
+    "guidance": "GEN3C's guidance, filled from the background",
+    "warp": "`--teacher warp`: all that the picture shows, filled from the background",
+    "sampled": "mini's denoiser as sampled",
+    "matched": "the same with the cache put back, without a compositor",
+    "mini": "`--teacher mini`",
+    "truth_tokenized": "the truth through the tokenizer",
+}
+REGIONS = ("open", "unseen")
 
 
 class Score:
@@ -44,13 +55,13 @@ class Score:
         self.squared = self.similarity = 0.0
         self.values = self.pixels = 0
 
-    def add(self, frames: np.ndarray, shown: np.ndarray, truth: np.ndarray, holes: np.ndarray) -> None:
-        """Compare frames (T, H, W, 3) uint8 with the truth in `holes` (T, H, W); `shown` is the warp."""
+    def add(self, frames: np.ndarray, around: np.ndarray, truth: np.ndarray, holes: np.ndarray) -> None:
+        """Compare frames (T, H, W, 3) uint8 with the truth in `holes` (T, H, W); `around` stands beside them."""
         difference = frames[holes].astype(np.float64) - truth[holes]
         self.squared += float((difference**2).sum())
         self.values += difference.size
-        for image, around, real, hole in zip(frames, shown, truth, holes, strict=True):
-            merged = np.where(hole[..., None], image, around)
+        for image, beside, real, hole in zip(frames, around, truth, holes, strict=True):
+            merged = np.where(hole[..., None], image, beside)
             _, similarity = structural_similarity(
                 merged, real, win_size=11, gaussian_weights=True, data_range=255, channel_axis=2, full=True
             )
@@ -85,34 +96,45 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], st
         np.where(first.depth[0] > 0, first.depth[0], first.depth[0].max()), metric=True
     )
     cache = open_cache(picture)
-    scores = {name: Score() for name in METHODS}
-    share, seconds = [], []
+    scores = {region: {name: Score() for name in METHODS} for region in REGIONS}
+    share: dict[str, list[float]] = {region: [] for region in REGIONS}
+    seconds = []
     for index, clip in enumerate(film.clips):
-        path = PlannedPath(clip.name, _relative(clip), 0.0)
-        shown, _ = warp_clip(picture, cache, path)
-        views = cache.show(path.cameras)
+        cameras = _relative(clip)
+        guidance, shown = cache.show(cameras), cache.show(cameras, cautious=False)
+        filled = _bytes(guidance.filled())
         began = time.monotonic()
-        imagined = teacher.decode(teacher.complete(picture.rgb, views, seed=seed + index))
+        sampled = teacher.decode(teacher.complete(picture.rgb, guidance, seed=seed + index))
+        framed = sampled.copy()
+        framed[0] = picture.rgb
+        merged = composite(framed, guidance, shown, teacher.compositor)
         seconds.append(time.monotonic() - began)
-        holes = ~views.mask[:, 0].numpy()[1::stride]
-        share.append(float(holes.mean()))
         videos = {
             "grey": np.full_like(clip.rgb, 128),
-            "warp": shown.rgb,
-            "warp, tokenized": tokenized(tokenizer, shown.rgb),
-            "mini": composite(imagined, views),
-            "mini, as sampled": imagined,
-            "truth, tokenized": tokenized(tokenizer, clip.rgb),
+            "guidance": filled,
+            "warp": warp_clip(picture, cache, PlannedPath(clip.name, cameras, 0.0))[0].rgb,
+            "sampled": sampled,
+            "matched": composite(framed, guidance, shown),
+            "mini": merged,
+            "truth_tokenized": tokenized(tokenizer, clip.rgb),
         }
-        for name, frames in videos.items():
-            scores[name].add(frames[1::stride], shown.rgb[1::stride], clip.rgb[1::stride], holes)
-    figures = {name: score.figures() for name, score in scores.items()}
+        open_pixels = ~guidance.mask[:, 0].numpy()[1::stride]
+        holes = {"open": open_pixels, "unseen": open_pixels & ~shown.mask[:, 0].numpy()[1::stride]}
+        for region, pixels in holes.items():
+            share[region].append(float(pixels.mean()))
+            for name, frames in videos.items():
+                scores[region][name].add(frames[1::stride], filled[1::stride], clip.rgb[1::stride], pixels)
     return {
         "kind": kind,
         "seed": seed,
-        "open": float(np.mean(share)),
+        "share": {region: float(np.mean(values)) for region, values in share.items()},
         "seconds": float(np.mean(seconds)),
-    } | figures
+        **{region: {name: score.figures() for name, score in scores[region].items()} for region in REGIONS},
+    }
+
+
+def _bytes(colours: torch.Tensor) -> np.ndarray:
+    return (colours * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 def _relative(clip: Clip) -> Cameras:
@@ -121,27 +143,50 @@ def _relative(clip: Clip) -> Cameras:
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means over worlds."""
+    """Return the means over worlds, and how far mini is ahead of the two fillings without a network."""
     mean: dict[str, Any] = {
-        name: {key: float(np.mean([row[name][key] for row in rows])) for key in ("psnr_db", "ssim")}
-        for name in METHODS
+        region: {
+            name: {
+                key: float(np.mean([row[region][name][key] for row in rows])) for key in ("psnr_db", "ssim")
+            }
+            for name in METHODS
+        }
+        for region in REGIONS
     }
-    mean["open"] = float(np.mean([row["open"] for row in rows]))
+    mean["share"] = {region: float(np.mean([row["share"][region] for row in rows])) for region in REGIONS}
     mean["seconds"] = float(np.mean([row["seconds"] for row in rows]))
-    mean["gain_db"] = mean["mini"]["psnr_db"] - mean["warp"]["psnr_db"]
+    mean["gain_db"] = {
+        region: {
+            other: mean[region]["mini"]["psnr_db"] - mean[region][other]["psnr_db"]
+            for other in ("guidance", "warp")
+        }
+        for region in REGIONS
+    }
     return mean
 
 
 def table(rows: list[dict[str, Any]], mean: dict[str, Any]) -> str:
-    """Write the rows as Markdown, PSNR [dB] / SSIM, means last."""
+    """Write the means and then the worlds as Markdown, PSNR [dB] / SSIM."""
 
-    def line(head: str, row: dict[str, Any]) -> str:
-        cells = [f"{row[name]['psnr_db']:.2f} / {row[name]['ssim']:.3f}" for name in METHODS]
-        return f"| {head} | {row['open']:.1%} | " + " | ".join(cells) + " |"
+    def cell(figures: dict[str, float]) -> str:
+        return f"{figures['psnr_db']:.2f} / {figures['ssim']:.3f}"
 
-    lines = ["| world | open | " + " | ".join(METHODS) + " |", "| --- " * (len(METHODS) + 2) + "|"]
-    lines += [line(f"{row['kind'].replace('_', ' ')}, seed {row['seed']}", row) for row in rows]
-    return "\n".join([*lines, line(f"**mean of {len(rows)}**", mean)]) + "\n"
+    shares = [f"{region}, {mean['share'][region]:.1%} of the pixels" for region in REGIONS]
+    lines = [f"| mean of {len(rows)} worlds | " + " | ".join(shares) + " |", "| --- | --- | --- |"]
+    lines += [
+        f"| {words} | " + " | ".join(cell(mean[region][name]) for region in REGIONS) + " |"
+        for name, words in METHODS.items()
+    ]
+    shown = ("guidance", "warp", "matched", "mini")
+    for region in REGIONS:
+        lines += ["", f"| {region} | share | " + " | ".join(shown) + " |", "| --- " * (len(shown) + 2) + "|"]
+        lines += [
+            f"| {row['kind'].replace('_', ' ')}, seed {row['seed']} | {row['share'][region]:.1%} | "
+            + " | ".join(cell(row[region][name]) for name in shown)
+            + " |"
+            for row in rows
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _measured(out: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,6 +204,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
     parser.add_argument("--denoiser", type=Path, default=MINI.denoiser, help="card of the denoiser")
+    parser.add_argument("--compositor", type=Path, default=MINI.compositor, help="card of the compositor")
     parser.add_argument("--seed", type=int, default=501, help="seed of the first kind's world")
     parser.add_argument("--steps", type=int, help="sampling steps; default those of the card")
     parser.add_argument("--guidance", type=float, help="guidance; default that of the card")
@@ -167,7 +213,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1, help="compare every n-th frame")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
     args = parser.parse_args()
-    size = dataclasses.replace(MINI, denoiser=args.denoiser)
+    size = dataclasses.replace(MINI, denoiser=args.denoiser, compositor=args.compositor)
     teacher = Gen3CTeacher.for_size(size, trajectories=SDG_TRAJECTORIES, movement=1.0)
     teacher.steps = args.steps or teacher.steps
     teacher.guidance = teacher.guidance if args.guidance is None else args.guidance
@@ -197,8 +243,9 @@ def _write(
     text = (
         f"`{' '.join(['python -m benchmarks.disocclusion', *sys.argv[1:]])}`: denoiser "
         f"{teacher.cards['denoiser']['sha256'][:12]}, {teacher.steps} steps, guidance {teacher.guidance:g}; "
-        f"PSNR [dB] / SSIM in the pixels that frame 0 did not see. {machine()}; "
-        f"{mean['seconds']:.1f} s per clip to sample and decode.\n\n{table(rows, mean)}"
+        f"PSNR [dB] / SSIM. {machine()}; {mean['seconds']:.1f} s per clip to sample, decode and merge. *Open* is where "
+        "GEN3C's guidance shows nothing, *unseen* the part of it that the picture does not show at all.\n\n"
+        f"{table(rows, mean)}"
     )
     sys.stdout.write(text)
     if out:

@@ -110,7 +110,7 @@ def plain_warp(picture: Picture, judge: Judge, unit: float) -> tuple[np.ndarray,
     poses = np.concatenate([np.eye(4)[None], c2w])
     lenses = np.concatenate([picture.intrinsics[None], judge.camera.intrinsics])
     cameras = Cameras(poses, lenses, MINI.height, MINI.width)
-    cache = open_cache(picture, whole=True)
+    cache = open_cache(picture)
     clip, _ = warp_clip(picture, cache, PlannedPath("right", cameras, 0.0))
     covered = clip.depth[1] > 0
     filled = clip.rgb[1] / 255

@@ -29,8 +29,11 @@ class Size:
     """Card of the tokenizer."""
     decoder: Path
     """Card of the decoder."""
-    denoiser: Path = mini.FOLDER / "teacher.json"
+    denoiser: Path = mini.TEACHER
     """Card of GEN3C's denoiser."""
+    compositor: Path | None = mini.COMPOSITOR
+    """Card of the network that merges a sampled video with what the cache shows, for denoisers whose card says that
+    this is done; None matches them without a network."""
     text_encoder: Path | None = None
     """Card of GEN3C's text encoder; without the file, and with None, it samples with the zero embedding."""
     picture_teacher: str = "mini"

@@ -117,6 +117,28 @@ def test_points_behind_the_camera_are_not_seen() -> None:
     assert (views.depth == 0).all()
 
 
+def test_what_caution_leaves_out_is_shown_on_request() -> None:
+    """Without caution the cache shows depth edges and what lies behind torn surfaces, and all that it showed with it.
+
+    Seen from its own camera a picture is then whole, and from beside it the pixels that both show agree, but for
+    those that a depth edge, left out before, now covers.
+    """
+    image = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cache = Cache3D(image, bumpy_depth(), EYE, INTRINSICS)
+    w2c, intrinsics = torch.stack([EYE, moved(0.3)]), INTRINSICS.expand(2, 4)
+    guidance, shown = cache.render(w2c, intrinsics), cache.render(w2c, intrinsics, cautious=False)
+    assert bool(shown.mask[0].all())
+    torch.testing.assert_close(shown.pixels[0, 0], image, atol=1e-5, rtol=0)
+    assert bool((shown.mask | ~guidance.mask).all())
+    assert int(shown.mask.sum()) > int(guidance.mask.sum())
+    same = (shown.depth - guidance.depth).abs() < 1e-4
+    assert float(same[guidance.mask].float().mean()) > 0.95
+    filled = shown.filled()
+    assert torch.equal(filled[1][:, shown.mask[1, 0]], (shown.pixels[1, 0][:, shown.mask[1, 0]] + 1) / 2)
+    assert float(filled.min()) >= 0
+    assert float(filled.max()) <= 1
+
+
 def test_foreground_masking_hides_background_in_the_gap() -> None:
     """Behind the torn edge of a box only background shows through; masking takes that and nothing else away."""
     image = torch.rand(3, HEIGHT, WIDTH)

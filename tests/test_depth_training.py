@@ -88,7 +88,8 @@ def test_the_loss_knows_scale_from_shape() -> None:
 
 
 def test_training_learns_a_floor_and_resumes_exactly(scenes: Path, tmp_path: Path) -> None:
-    """Show that thirty steps lower the loss, and that a stopped run goes on to the same weights, bit for bit."""
+    """Show that thirty steps lower the loss, and that a stopped run goes on to the same weights, bit for bit;
+    a run that is given them starts from them."""
     images = DepthImages(scenes, TINY)
     images.textures = []
     whole = Training(TINY, OPTIONS, images)
@@ -104,6 +105,9 @@ def test_training_learns_a_floor_and_resumes_exactly(scenes: Path, tmp_path: Pat
         rest.train_step()
     for name, value in whole.average.items():
         assert torch.equal(value, rest.average[name]), name
+    further = Training(TINY, OPTIONS, images, start=whole.average)
+    for name, value in further.network.state_dict().items():
+        assert torch.equal(value, whole.average[name]), name
 
 
 def test_a_frozen_run_estimates_any_picture(scenes: Path, tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ def test_a_frozen_run_estimates_any_picture(scenes: Path, tmp_path: Path) -> Non
     images = DepthImages(scenes, TINY)
     training = Training(TINY, OPTIONS, images)
     training.train_step()
-    facts = {"options": {}, "configuration": TINY.to_dict(), "scenes": 2}
+    facts = {"options": {}, "configuration": TINY.to_dict(), "scenes": 2, "start": {}}
     (tmp_path / "run.json").write_text(json.dumps(facts))
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n')
     training.save(tmp_path)

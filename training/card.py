@@ -56,6 +56,11 @@ def without_curve(training: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in training.items() if key != "curve"}
 
 
+def started_from(card: Card) -> dict[str, Any]:
+    """Return what is kept of the card of the weights that a training goes on from."""
+    return {"from_sha256": card["sha256"], "before": without_curve(card["training"])}
+
+
 def machine() -> str:
     """Describe the machine and the versions that matter in one line."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"

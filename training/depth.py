@@ -16,8 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generator.depth.mini import load_card_network
 from generator.depth.network import DepthConfig, DepthNetwork
+from generator.weights.checkpoint import load_card
 from training.averaged import AveragedTraining
+from training.card import started_from
 from training.depth_images import DepthBatch, DepthImages
 from training.distill import environment
 
@@ -98,9 +101,19 @@ class Training(AveragedTraining):
     report_every = 25
     checkpoint_every = 50
 
-    def __init__(self, config: DepthConfig, options: DepthTraining, images: DepthImages) -> None:
+    def __init__(
+        self,
+        config: DepthConfig,
+        options: DepthTraining,
+        images: DepthImages,
+        *,
+        start: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Make the network, from the weights `start` or from nothing."""
         torch.manual_seed(options.seed)
         network = DepthNetwork(config)
+        if start is not None:
+            network.load_state_dict(start)
         super().__init__(network, options, network.parameters())
         self.options, self.images = options, images
 
@@ -118,17 +131,28 @@ def main() -> None:
     )
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--start", type=Path, help="card of the estimator to go on from")
     for name, value in asdict(DepthTraining()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run, scenes = args.pop("out"), args.pop("scenes")
-    config, options = DepthConfig(), DepthTraining(**args)
+    run, scenes, start_card = args.pop("out"), args.pop("scenes"), args.pop("start")
+    config, options, start = DepthConfig(), DepthTraining(**args), None
+    source: dict[str, object] = {}
+    if start_card is not None:
+        network = load_card_network(start_card).network
+        config, start = network.config, network.state_dict()
+        source = started_from(load_card(start_card))
     images = DepthImages(scenes, config)
     run.mkdir(parents=True, exist_ok=True)
-    facts = {"configuration": config.to_dict(), "options": asdict(options), "scenes": len(images.scenes)}
+    facts = {
+        "configuration": config.to_dict(),
+        "options": asdict(options),
+        "scenes": len(images.scenes),
+        "start": source,
+    }
     (run / "run.json").write_text(json.dumps(facts | environment(), indent=1))
-    training = Training(config, options, images)
+    training = Training(config, options, images, start=start)
     training.resume(run)
     training.run_all(run)
 

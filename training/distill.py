@@ -35,6 +35,7 @@ from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from generator.weights import mini
 from generator.weights.checkpoint import load_card, load_checkpoint
 from lyra_sim.errors import LyraSimError
+from training.card import started_from
 from training.dataset import Batch, SceneDataset, Source
 from training.filmed import PublishedSource, WorldSource
 from training.objective import objective
@@ -405,6 +406,7 @@ def main() -> None:
         "tokenizer_sha256": card["sha256"],
         "processes": accelerator.num_processes,
         "precision": args.precision,
+        "start": started_from(load_card(args.start)) if args.start else {},
     } | environment()
     if accelerator.is_main_process:
         (args.out / "run.json").write_text(json.dumps(facts, indent=1))

@@ -1,4 +1,4 @@
-"""Ship what makes scenes from pictures: `python -m training.picture_freeze teacher|depth --run RUN`.
+"""Ship what makes scenes from pictures: `python -m training.picture_freeze teacher|compositor|depth --run RUN`.
 
 Stores the running average of a run's weights in half precision, with a card. Freezing again with `--metrics` puts
 what was measured with the stored weights on the card and leaves their bytes as they are.
@@ -20,7 +20,7 @@ from generator.weights.write import write_pair
 from training.card import git_commit, machine
 from training.decoder_freeze import curve
 
-KINDS = {"teacher": "gen3c-transformer", "depth": "depth"}
+KINDS = {"teacher": "gen3c-transformer", "compositor": "gen3c-compositor", "depth": "depth"}
 """Kind on the card of what is frozen."""
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,12 @@ def freeze(
         "machine": machine(),
         "note": note,
         "curve": curve(run),
+        "start": facts["start"],
     }
     if name == "teacher":
-        training |= {"tokenizer_sha256": load_card(mini.TOKENIZER)["sha256"], "start": facts["start"]}
+        training["tokenizer_sha256"] = load_card(mini.TOKENIZER)["sha256"]
+    if name == "compositor":
+        training["denoiser_sha256"] = facts["denoiser_sha256"]
     extra: dict[str, Any] = {"sampling": sampling} if sampling else {}
     extra |= {"training": training, "metrics": metrics or {}, "git_commit": git_commit()}
     tensors = {key: value.half().contiguous() for key, value in state["average"].items()}

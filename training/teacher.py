@@ -29,7 +29,7 @@ from generator.tokenizer import CosmosTokenizer, load_tokenizer
 from generator.weights.checkpoint import load_checkpoint
 from lyra_sim.errors import LyraSimError
 from training.averaged import AveragedTraining
-from training.card import without_curve
+from training.card import started_from
 from training.distill import environment
 from training.teacher_start import start_from_warp
 from training.tokenizer import LATENT_CHANNELS
@@ -253,7 +253,7 @@ def main() -> None:
     if start_card is not None:
         start, facts = load_checkpoint(start_card, "gen3c-transformer")
         configuration = facts["configuration"]
-        source = {"from_sha256": facts["sha256"], "before": without_curve(facts["training"])}
+        source = started_from(facts)
     clips = ClipLatents(folder, tokenizer)
     run.mkdir(parents=True, exist_ok=True)
     described = {

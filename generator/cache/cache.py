@@ -37,19 +37,22 @@ class Cache3D:
         self.config = config or CacheConfig()
         self.pictures = [CachedPicture.from_depth(image, depth, w2c, intrinsics, mask, self.config)]
 
-    def render(self, w2c: Tensor, intrinsics: Tensor) -> CacheViews:
-        """Show every picture, newest first, from cameras `w2c` (F, 4, 4) with `intrinsics` (F, 4)."""
+    def render(self, w2c: Tensor, intrinsics: Tensor, *, cautious: bool = True) -> CacheViews:
+        """Show every picture, newest first, from cameras `w2c` (F, 4, 4) with `intrinsics` (F, 4).
+
+        `cautious` is that of `warp_picture`.
+        """
         step = self.config.frames_at_once
         torn = self.pictures[-1].torn if self.config.official_quirks else None
         frames = [
-            [warp_picture(p, w, k, self.config, torn=torn) for p in self.pictures]
+            [warp_picture(p, w, k, self.config, torn=torn, cautious=cautious) for p in self.pictures]
             for w, k in zip(w2c.split(step), intrinsics.split(step), strict=True)
         ]
         return _join([_join(layers, dim=1) for layers in frames], dim=0)
 
-    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
+    def show(self, cameras: Cameras, *, start: int = 0, cautious: bool = True) -> CacheViews:
         """Show every picture, newest first, from `cameras`, at whatever time they `start`; see `render`."""
-        return self.render(*pose_tensors(cameras))
+        return self.render(*pose_tensors(cameras), cautious=cautious)
 
     def update(
         self,
@@ -114,20 +117,23 @@ class Cache4D:
             for i in range(len(images))
         ]
 
-    def render(self, w2c: Tensor, intrinsics: Tensor, *, start: int = 0) -> CacheViews:
-        """Show picture `start` + f from camera f, with `w2c` (F, 4, 4) and `intrinsics` (F, 4)."""
+    def render(self, w2c: Tensor, intrinsics: Tensor, *, start: int = 0, cautious: bool = True) -> CacheViews:
+        """Show picture `start` + f from camera f, with `w2c` (F, 4, 4) and `intrinsics` (F, 4).
+
+        `cautious` is that of `warp_picture`.
+        """
         pictures = self.pictures[start : start + len(w2c)]
         return _join(
             [
-                warp_picture(p, w[None], k[None], self.config)
+                warp_picture(p, w[None], k[None], self.config, cautious=cautious)
                 for p, w, k in zip(pictures, w2c, intrinsics, strict=True)
             ],
             dim=0,
         )
 
-    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
+    def show(self, cameras: Cameras, *, start: int = 0, cautious: bool = True) -> CacheViews:
         """Show picture `start` + f from camera f of `cameras`; see `render`."""
-        return self.render(*pose_tensors(cameras), start=start)
+        return self.render(*pose_tensors(cameras), start=start, cautious=cautious)
 
 
 class StillCache:
@@ -146,16 +152,21 @@ class StillCache:
         self.config, self.pictures, self.cameras = times.config, times.pictures, cameras
         self.length = float(depths[depths > 0].median())
 
-    def show(self, cameras: Cameras, *, start: int = 0) -> CacheViews:
-        """Show the nearest picture from each of `cameras`, and others in its holes; `start` does not matter."""
+    def show(self, cameras: Cameras, *, start: int = 0, cautious: bool = True) -> CacheViews:
+        """Show the nearest picture from each of `cameras`, and others in its holes; `start` does not matter.
+
+        `cautious` is that of `warp_picture`.
+        """
         views = []
         for sources, w, k in zip(
             sources_of(self.cameras, cameras, length=self.length), *pose_tensors(cameras), strict=True
         ):
-            shown = warp_picture(self.pictures[sources[0]], w[None], k[None], self.config)
-            for source in sources[1:]:
-                if source != sources[0] and not shown.mask.all():
-                    shown = shown.before(warp_picture(self.pictures[source], w[None], k[None], self.config))
+            first, *others = (self.pictures[source] for source in dict.fromkeys(sources))
+            shown = warp_picture(first, w[None], k[None], self.config, cautious=cautious)
+            for picture in others:
+                if not shown.mask.all():
+                    behind = warp_picture(picture, w[None], k[None], self.config, cautious=cautious)
+                    shown = shown.before(behind)
             views.append(shown)
         return _join(views, dim=0)
 

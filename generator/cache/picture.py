@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generator.cache.fill import fill_colours, fill_holes
 from generator.cache.masking import any_corner, rasterize_depth, reliability_mask, sheet_triangles
 from generator.cache.unproject import project, transform, unproject
 from generator.cache.warp import splat
@@ -76,6 +77,14 @@ class CacheViews:
         pixels = torch.where(self.mask[:, :, None], self.pixels, behind.pixels)
         return CacheViews(pixels, torch.where(self.mask, self.depth, behind.depth), self.mask | behind.mask)
 
+    def filled_depth(self) -> Tensor:
+        """Return the depth of the first layer, its holes filled from the background, (F, H, W)."""
+        return fill_holes(self.depth[:, 0], self.mask[:, 0].float())
+
+    def filled(self) -> Tensor:
+        """Return the colours of the first layer, its holes filled from the background; [0, 1], (F, 3, H, W)."""
+        return fill_colours((self.pixels[:, 0] + 1) / 2, self.filled_depth(), self.mask[:, 0]).clamp(0, 1)
+
 
 @dataclass(frozen=True)
 class CachedPicture:
@@ -87,8 +96,10 @@ class CachedPicture:
     """Points in the picture's camera frame, (H, W, 3)."""
     c2w: Tensor
     """Pose of that camera, OpenCV axes, (4, 4) float64."""
-    weights: Tensor
-    """1 for pixels that are warped, (H, W)."""
+    known: Tensor
+    """1 for pixels whose depth is known, (H, W)."""
+    reliable: Tensor
+    """1 for those of them that do not lie at a depth edge, (H, W)."""
     torn: Tensor
     """Pixels at depth edges, (H, W) bool."""
 
@@ -106,12 +117,13 @@ class CachedPicture:
         depth = torch.nan_to_num(depth, nan=config.max_depth).clamp(0, config.max_depth)
         if mask is not None:
             depth = torch.where(mask > 0.5, depth, 0)
-        weights = torch.ones_like(depth) if config.official_quirks else (depth > 0).to(depth)
+        known = torch.ones_like(depth) if config.official_quirks else (depth > 0).to(depth)
+        reliable = known
         if config.max_spread < 1:
-            weights = weights * reliability_mask(depth, max_spread=config.max_spread)
+            reliable = known * reliability_mask(depth, max_spread=config.max_spread)
         torn = ~reliability_mask(depth, max_spread=config.edge_spread)
         points = unproject(depth, intrinsics, pixel_center=_center(config))
-        return cls(image, points, torch.linalg.inv(w2c.double()), weights, torn)
+        return cls(image, points, torch.linalg.inv(w2c.double()), known, reliable, torn)
 
 
 def warp_picture(
@@ -121,9 +133,21 @@ def warp_picture(
     config: CacheConfig,
     *,
     torn: Tensor | None = None,
+    cautious: bool = True,
 ) -> CacheViews:
-    """Show one picture from F cameras, with `w2c` (F, 4, 4) and `intrinsics` (F, 4), all at once."""
-    height, width = picture.weights.shape
+    """Show one picture from F cameras, with `w2c` (F, 4, 4) and `intrinsics` (F, 4), all at once.
+
+    Args:
+        picture: The picture.
+        w2c: World-to-camera poses, OpenCV axes.
+        intrinsics: fx, fy, cx, cy [px].
+        config: How pictures are treated.
+        torn: Pixels at depth edges, (H, W); None takes the picture's own.
+        cautious: Whether to leave out, as GEN3C does, what a video model had better imagine anew: pixels at depth
+            edges, and what shows through the surfaces torn there. Two fifths of what is then open the picture does
+            show, and its colours are the best guess there for everything else (`benchmarks/disocclusion.py`).
+    """
+    height, width = picture.known.shape
     poses = (w2c.double() @ picture.c2w).to(picture.points)
     seen = transform(poses, picture.points)
     pixels, z = project(seen, intrinsics, pixel_center=_center(config))
@@ -135,13 +159,13 @@ def warp_picture(
         values,
         pixels.flatten(1, 2),
         z.flatten(1),
-        picture.weights.flatten()[None],
+        (picture.reliable if cautious else picture.known).flatten()[None],
         height=height,
         width=width,
         official_quirks=config.official_quirks,
     )
     depth = average[:, 3]
-    if config.foreground_masking:
+    if config.foreground_masking and cautious:
         sheet = _torn_surface(seen, picture.torn if torn is None else torn, intrinsics, config)
         clearance = config.clearance * (1 if config.official_quirks else sheet)
         hit = hit & ~((sheet > 0) & (sheet + clearance < depth))

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from generator.cache import Cache3D, Cache4D, CacheConfig, StillCache, fill_holes, image_tensor, pose_tensors
-from generator.cache.fill import fill_colours
+from generator.cache import (
+    Cache3D,
+    Cache4D,
+    CacheConfig,
+    StillCache,
+    image_tensor,
+    pose_tensors,
+)
 from generator.networks import Networks
 from generator.sizes import Size
 from generator.teachers.conditioning import Footage, Picture
@@ -55,7 +61,7 @@ class WarpTeacher(PictureTeacher):
         """
         picture = self.checked(conditioning)
         paths = self.plan(picture, seed=seed)
-        cache = open_cache(picture, whole=True)
+        cache = open_cache(picture)
         clips, seen = [], {}
         for done, path in enumerate(paths):
             if progress:
@@ -72,16 +78,9 @@ class WarpTeacher(PictureTeacher):
         return picture_video(picture, clips, source)
 
 
-def open_cache(picture: Picture, *, whole: bool = False) -> PictureCache:
-    """Return the 3D cache of a picture with depth, or of a video, in the frame of its (first) camera.
-
-    Args:
-        picture: The picture, or footage.
-        whole: Whether pixels at depth edges are shown too. GEN3C leaves them out, because it can imagine them anew;
-            who cannot does better to keep them (1.4 dB on a real second view, `benchmarks/rgbd.py`).
-    """
+def open_cache(picture: Picture) -> PictureCache:
+    """Return the 3D cache of a picture with depth, or of a video, in the frame of its (first) camera."""
     config = CacheConfig.for_height(picture.height)
-    config = replace(config, max_spread=1.0) if whole else config
     if isinstance(picture, Footage):
         return _video_cache(picture, config)
     depth = torch.from_numpy(picture.require_depth())
@@ -105,13 +104,10 @@ def _video_cache(footage: Footage, config: CacheConfig) -> Cache4D | StillCache:
 
 def warp_clip(picture: Picture, cache: PictureCache, path: PlannedPath) -> tuple[Clip, float]:
     """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
-    views = cache.show(path.cameras)
-    depth, mask = views.depth[:, 0], views.mask[:, 0]
-    dense = fill_holes(depth, mask.float())
-    pixels = fill_colours((views.pixels[:, 0] + 1) / 2, dense, mask)
-    rgb = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    views = cache.show(path.cameras, cautious=False)
+    mask, shown = views.mask[:, 0], views.depth[:, 0].numpy().astype(np.float32)
+    rgb = (views.filled() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     # The splat of a view onto itself depends on rounding at edges; the picture is known.
-    rgb[0], shown = picture.rgb, depth.numpy().astype(np.float32)
-    shown[0] = picture.require_depth()
+    rgb[0], shown[0] = picture.rgb, picture.require_depth()
     least = float(mask[1:].float().mean(dim=(1, 2)).min()) if len(mask) > 1 else 1.0
     return Clip(path.name, path.cameras, rgb, shown), least

@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from generator.cache import CacheViews
 from generator.cache.fill import fill_colours
+from generator.teachers.gen3c.compositor import Compositor, Layers
 
-_SPREAD = 0.7
+_SPREAD = 0.5
 """Share of the difference at the edge of a hole that is carried into it."""
 
 
-def composite(frames: np.ndarray, views: CacheViews) -> np.ndarray:
-    """Show the warp where it covers, and the sampled video, matched to the warp at its edges, where it does not.
+def composite(
+    frames: np.ndarray, guidance: CacheViews, shown: CacheViews, compositor: Compositor | None = None
+) -> np.ndarray:
+    """Show the cache where it shows anything, and the sampled video, matched to it, where it does not.
 
-    The difference between both is known where the cache covers. Carried into the holes from coarse to fine it takes
-    away most of the seam, as a membrane would (Poisson image editing); it is carried in part, since it fades.
+    GEN3C's guidance leaves out more than the picture hides (`warp_picture`), so what is put back is everything that
+    the cache shows. Without a network, the difference between the cache and the sampled video, known where both
+    are, is carried into the holes from coarse to fine, which takes away most of the seam, as a membrane would
+    (Poisson image editing); it is carried in part, since it fades. A compositor has learned to do better.
 
     Args:
-        frames: Sampled video, sRGB, (T, H, W, 3) uint8.
-        views: What the cache shows from the same cameras; its first layer is used.
+        frames: Sampled video, sRGB, (T, H, W, 3) uint8; its first frame is the picture.
+        guidance: What the denoiser was shown from the same cameras; the first layer is used, as of `shown`.
+        shown: Everything that the cache shows from them.
+        compositor: A network that merges; None carries differences.
 
     Returns:
         Video of the same shape.
     """
     sampled = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    seen, warp = views.mask[:, :1] > 0.5, (views.pixels[:, 0] + 1) / 2
-    difference = torch.where(seen, warp - sampled, 0)
-    carried = fill_colours(difference, torch.ones_like(sampled[:, 0]), seen[:, 0])
-    merged = torch.where(seen, warp, sampled + _SPREAD * carried).clamp(0, 1)
+    seen = shown.mask[:, :1]
+    if compositor is None:
+        warp = (shown.pixels[:, 0] + 1) / 2
+        difference = torch.where(seen, warp - sampled, 0)
+        carried = fill_colours(difference, torch.ones_like(sampled[:, 0]), seen[:, 0])
+        merged = torch.where(seen, warp, sampled + _SPREAD * carried).clamp(0, 1)
+    else:
+        merged = compositor.merge(_layers(sampled, guidance, shown))
     return (merged * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def _layers(sampled: Tensor, guidance: CacheViews, shown: CacheViews) -> Layers:
+    depth, seen = shown.depth[:, 0], shown.mask[:, 0]
+    median = depth[0][seen[0]].median() if bool(seen[0].any()) else depth.new_ones(())
+    return Layers(
+        filled=shown.filled(),
+        sampled=sampled,
+        guided=guidance.mask[:, :1].float(),
+        seen=seen[:, None].float(),
+        log_depth=(shown.filled_depth() / median).log()[:, None],
+        picture=sampled[:1],
+    )

@@ -18,6 +18,7 @@ from generator.sizes import Size
 from generator.teachers.conditioning import Footage, Picture
 from generator.teachers.gen3c.chunks import Chunk, imagine_chunks
 from generator.teachers.gen3c.composite import composite
+from generator.teachers.gen3c.compositor import Compositor, load_compositor
 from generator.teachers.gen3c.load import Cards, load_pipeline
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.picture_paths import CameraPath, PlannedPath
@@ -25,7 +26,7 @@ from generator.teachers.picture_teacher import PictureTeacher, picture_video
 from generator.teachers.resume import Job
 from generator.teachers.safety import Guardrail, load_guardrail
 from generator.teachers.teacher import Clip, Progress, TeacherVideo
-from generator.teachers.warp import open_cache
+from generator.teachers.warp import PictureCache, open_cache
 from generator.tokenizer import CosmosTokenizer
 from generator.weights.checkpoint import licence_of
 from lyra_sim.errors import LyraSimError
@@ -49,7 +50,9 @@ class Gen3CTeacher(PictureTeacher):
     guidance: float = GUIDANCE
     """g in cond + g (cond - uncond)."""
     composited: bool = False
-    """Whether the warp is put back where it covers (`composite`); such clips are encoded again for the decoder."""
+    """Whether what the cache shows is put back (`composite`); such clips are encoded again for the decoder."""
+    compositor: Compositor | None = None
+    """Merges the sampled video with what the cache shows; None matches them at the edges of the holes."""
     name: str = "gen3c"
     """`gen3c`, or `mini` with the small denoiser."""
     chunks: int = 1
@@ -74,6 +77,10 @@ class Gen3CTeacher(PictureTeacher):
         networks = networks or Networks()
         pipeline, cards, safety = networks.once(load_checked_pipeline, size)
         sampling = cards["denoiser"].get("sampling", {})
+        composited, compositor = sampling.get("composited", False), None
+        if composited and size.compositor is not None:
+            compositor, card = networks.once(load_compositor, size.compositor)
+            cards = {**cards, "compositor": card}
         return cls(
             pipeline=pipeline,
             cards=cards,
@@ -85,7 +92,8 @@ class Gen3CTeacher(PictureTeacher):
             center_share=size.center_share,
             steps=sampling.get("steps", STEPS),
             guidance=sampling.get("guidance", GUIDANCE),
-            composited=sampling.get("composited", False),
+            composited=composited,
+            compositor=compositor,
             name=size.picture_teacher,
             estimator=partial(networks.once, load_estimator, size.depth, size),
             safety=safety,
@@ -198,25 +206,31 @@ class Gen3CTeacher(PictureTeacher):
             job.save(name, {"latents": latents.numpy()}, seed=seed + number)
             return latents
 
+        cache = open_cache(picture)
         chunks = imagine_chunks(
             picture.rgb,
-            open_cache(picture),
+            cache,
             path.cameras,
             chunk=self.frames,
             complete=complete,
             decode=self.decode,
             estimator=self._load_estimator,
         )
-        return [self._clip(picture, chunk, path.name, number) for number, chunk in enumerate(chunks)]
+        # A chunk is made into a clip before the next one changes the cache.
+        return [self._clip(picture, cache, chunk, path.name, number) for number, chunk in enumerate(chunks)]
 
-    def _clip(self, picture: Picture, chunk: Chunk, name: str, number: int) -> Clip:
-        rgb, depth = chunk.rgb, chunk.views.depth[:, 0].numpy().astype(np.float32)
+    def _clip(self, picture: Picture, cache: PictureCache, chunk: Chunk, name: str, number: int) -> Clip:
+        start = number * (self.frames - 1)
+        views, rgb = chunk.views, chunk.rgb
+        if self.composited:
+            views = cache.show(chunk.cameras, start=start, cautious=False)
+        depth = views.depth[:, 0].numpy().astype(np.float32)
         if number == 0:
             # The picture itself is known better than its own warp, and than its latents decoded.
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
         if self.composited:
-            rgb[1:] = composite(rgb, chunk.views)[1:]
-        clip = Clip(_clip_name(name, number), chunk.cameras, rgb, depth, start=number * (self.frames - 1))
+            rgb[1:] = composite(rgb, chunk.views, views, self.compositor)[1:]
+        clip = Clip(_clip_name(name, number), chunk.cameras, rgb, depth, start=start)
         if self.composited or self.pipeline.safety_checker is not None:
             # What the checker blurred must not reach the scene through the latents; the chain encodes the frames.
             return clip
