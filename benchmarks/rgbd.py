@@ -1,5 +1,6 @@
 """Make a scene from a real photograph with true depth, and compare it with a second photograph beside it:
-`python -m benchmarks.rgbd [--teachers warp mini] [--out benchmarks/results/rgbd.md] [--picture rgbd.png]`.
+`python -m benchmarks.rgbd [--teachers warp mini] [--resolution 640 352] [--refine 0 50] [--out rgbd.md]
+[--picture rgbd.png]`.
 
 The data is the motorcycle pair of the Middlebury stereo benchmark (D. Scharstein et al., GCPR 2014) as scikit-image
 carries it: the left picture with its true depth goes in, the right picture, 19.3 cm beside it, is what is judged by.
@@ -9,7 +10,9 @@ Nothing of the right picture is used for the scene.
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +27,11 @@ from benchmarks.report import report
 from benchmarks.silent import Silent
 from generator import metrics
 from generator.cameras import Cameras
-from generator.generate import decode, imagine
+from generator.generate import decode, imagine, refine_scene
 from generator.pipeline import LyraPipeline
 from generator.render import render_views
 from generator.request import Request, Run
-from generator.sizes import MINI
+from generator.sizes import MINI, Size, resolve
 from generator.start import Start, begin
 from generator.teachers.conditioning import Picture
 from generator.teachers.picture_paths import PlannedPath
@@ -66,16 +69,23 @@ def write_pair(folder: Path) -> tuple[Path, Path, Path]:
     return paths
 
 
-def request_of(folder: Path, teacher: str) -> Request:
-    """Return the request of `lyra-sim gen --image left.png --depth depth.png --intrinsics ... --teacher ...`."""
+def request_of(folder: Path, teacher: str, refine: int) -> Request:
+    """Return the request of `gen --image left.png --depth depth.png --intrinsics ... --teacher ... --refine ...`."""
     left, depth, _ = write_pair(folder)
     lens = f"{FOCAL},{FOCAL},{CENTRE[0]},{CENTRE[1]}"
     return Request(
-        "", folder / "scene.usdz", size="mini", image=left, depth=depth, intrinsics=lens, teacher=teacher
+        "",
+        folder / "scene.usdz",
+        size="mini",
+        image=left,
+        depth=depth,
+        intrinsics=lens,
+        teacher=teacher,
+        refine=refine,
     )
 
 
-def judge_of(folder: Path) -> Judge:
+def judge_of(folder: Path, size: Size) -> Judge:
     """Cut the right photograph as the left one is cut, and give it its camera."""
     from generator.pictures import PictureFiles, load_picture
 
@@ -84,22 +94,22 @@ def judge_of(folder: Path) -> Judge:
     def load(image: Path, shift: float, depth: Path | None) -> Picture:
         lens = f"{FOCAL},{FOCAL},{CENTRE[0] + shift},{CENTRE[1]}"
         files = PictureFiles(image, depth, intrinsics=lens)
-        return load_picture(files, height=MINI.height, width=MINI.width, note=lambda note: None)
+        return load_picture(files, height=size.height, width=size.width, note=lambda note: None)
 
     seen, judged = load(left, 0.0, None), load(right, OFFSET, None)
     c2w = np.eye(4)
     c2w[0, 3] = BASELINE
-    camera = Cameras(c2w[None], judged.intrinsics[None], MINI.height, MINI.width)
-    return Judge(seen.rgb / 255, judged.rgb / 255, camera, true_depth(depth))
+    camera = Cameras(c2w[None], judged.intrinsics[None], size.height, size.width)
+    return Judge(seen.rgb / 255, judged.rgb / 255, camera, true_depth(depth, size))
 
 
-def true_depth(path: Path) -> np.ndarray:
+def true_depth(path: Path, size: Size) -> np.ndarray:
     """Return the depth map at the size's resolution, holes as 0."""
     from generator.pictures.depth_file import read_depth
     from generator.pictures.fit import Window
 
     depth = read_depth(path).depth
-    return Window.of(depth.shape, (MINI.height, MINI.width), "crop").depth(depth)  # type: ignore[arg-type]
+    return Window.of(depth.shape, (size.height, size.width), "crop").depth(depth)  # type: ignore[arg-type]
 
 
 def plain_warp(picture: Picture, judge: Judge, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -109,7 +119,7 @@ def plain_warp(picture: Picture, judge: Judge, unit: float) -> tuple[np.ndarray,
     # Two cameras, because the first frame of a clip is the picture itself.
     poses = np.concatenate([np.eye(4)[None], c2w])
     lenses = np.concatenate([picture.intrinsics[None], judge.camera.intrinsics])
-    cameras = Cameras(poses, lenses, MINI.height, MINI.width)
+    cameras = Cameras(poses, lenses, judge.camera.height, judge.camera.width)
     cache = open_cache(picture)
     clip, _ = warp_clip(picture, cache, PlannedPath("right", cameras, 0.0))
     covered = clip.depth[1] > 0
@@ -117,21 +127,28 @@ def plain_warp(picture: Picture, judge: Judge, unit: float) -> tuple[np.ndarray,
     return np.where(covered[..., None], filled, 0), filled, covered
 
 
-def scene_view(run: Run, start: Start, pipeline: LyraPipeline, judge: Judge) -> tuple[np.ndarray, float]:
+def scene_view(
+    run: Run, start: Start, pipeline: LyraPipeline, judge: Judge, size: Size
+) -> tuple[np.ndarray, float]:
     """Make the scene; return its right view in [0, 1] and the median relative depth error of its left view."""
-    gaussians = decode(run, pipeline, imagine(run, MINI, start))
+    video = imagine(run, size, start)
+    gaussians = decode(run, pipeline, video)
+    if run.request.refine:
+        gaussians = refine_scene(run, size, video, gaussians)
     c2w = np.concatenate([np.eye(4)[None], judge.camera.c2w])
     c2w[:, :3, 3] /= start.unit
     assert isinstance(start.conditioning, Picture)
     lenses = np.concatenate([start.conditioning.intrinsics[None], judge.camera.intrinsics])
-    views = render_views(gaussians, start.c2w @ c2w, lenses, height=MINI.height, width=MINI.width)
+    views = render_views(gaussians, start.c2w @ c2w, lenses, height=size.height, width=size.width)
     depth = views.median_depth[0].numpy() * start.unit
     return views.rgb[1].numpy().clip(0, 1), metrics.relative_depth_error(depth, judge.depth)
 
 
-def measure(teachers: list[str], folder: Path) -> tuple[list[dict[str, Any]], list[tuple[str, np.ndarray]]]:
+def measure(
+    teachers: list[str], refines: list[int], folder: Path, size: Size
+) -> tuple[list[dict[str, Any]], list[tuple[str, np.ndarray]]]:
     """Return a row of figures per method, and the pictures."""
-    judge = judge_of(folder)
+    judge = judge_of(folder, size)
     pipeline = LyraPipeline.from_cards(MINI.tokenizer, MINI.decoder)
     shown: list[tuple[str, np.ndarray]] = [
         ("left photograph (in)", judge.left),
@@ -143,19 +160,20 @@ def measure(teachers: list[str], folder: Path) -> tuple[list[dict[str, Any]], li
     def add(name: str, view: np.ndarray, error: float | None = None) -> None:
         rows.append({"name": name, "depth": error, **figures(view, judge.right, covered)})
 
-    for index, teacher in enumerate(teachers):
-        run = Run(request_of(folder, teacher), Silent())
-        start = begin(run, MINI)
-        if index == 0:
+    for teacher, refine in itertools.product(teachers, refines):
+        run = Run(request_of(folder, teacher, refine), Silent())
+        start = begin(run, size)
+        if not rows:
             assert isinstance(start.conditioning, Picture)
             holes, filled, covered = plain_warp(start.conditioning, judge, start.unit)
             add("the left photograph, unmoved", judge.left)
             add("plain forward warp, holes black", holes)
             add("plain forward warp, holes filled", filled)
             shown.append(("forward warp, filled", filled))
-        view, error = scene_view(run, start, pipeline, judge)
-        add(f"scene of `--teacher {teacher}`, rendered", view, error)
-        shown.append((f"scene, teacher {teacher}", view))
+        view, error = scene_view(run, start, pipeline, judge, size)
+        options = f"--teacher {teacher}" + (f" --refine {refine}" if refine else "")
+        add(f"scene of `{options}`, rendered", view, error)
+        shown.append((f"scene, {options}", view))
     rows.insert(0, {"covered": float(covered.mean())})
     return rows, shown
 
@@ -170,10 +188,13 @@ def figures(view: np.ndarray, truth: np.ndarray, covered: np.ndarray) -> dict[st
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]], size: Size) -> str:
     """Write the figures as Markdown."""
     lines = [
-        f"`python -m benchmarks.rgbd`, {platform.machine()}, torch {torch.__version__}; {MINI.width}x{MINI.height} px.",
+        (
+            f"`{' '.join(['python -m benchmarks.rgbd', *sys.argv[1:]])}`, {size.width}x{size.height} px; "
+            f"{platform.machine()}, torch {torch.__version__}."
+        ),
         "",
         "Motorcycle pair (Middlebury 2014, from scikit-image): left photograph and its true depth in, right photograph",
         f"judged by. The forward warp covers {rows[0]['covered']:.1%} of the right view; *open* is the rest.",
@@ -190,7 +211,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def sheet(shown: list[tuple[str, np.ndarray]], *, columns: int = 2, scale: int = 2) -> Image.Image:
     """Lay the views out with their names."""
-    height, width = MINI.height * scale, MINI.width * scale
+    height, width = MINI.height * scale, MINI.width * scale  # Whatever the size, cells of one size.
     count = -(-len(shown) // columns)
     picture = Image.new("RGB", (columns * (width + 8) + 8, count * (height + 34) + 8), (24, 24, 28))
     draw = ImageDraw.Draw(picture)
@@ -208,12 +229,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--teachers", nargs="+", default=["warp", "mini"])
+    parser.add_argument("--refine", nargs="+", type=int, default=[0, 50], help="steps of refining")
+    parser.add_argument("--resolution", nargs=2, type=int, metavar=("W", "H"), help="of the frames [px]")
     parser.add_argument("--out", type=Path, help="write the table there too")
     parser.add_argument("--picture", type=Path, help="write the views there")
     args = parser.parse_args()
+    size = resolve("mini", tuple(args.resolution[::-1]) if args.resolution else None)
     with tempfile.TemporaryDirectory() as folder:
-        rows, shown = measure(args.teachers, Path(folder))
-    text = table(rows)
+        rows, shown = measure(args.teachers, args.refine, Path(folder), size)
+    text = table(rows, size)
     report(text, args.out)
     if args.picture:
         sheet(shown).save(args.picture)

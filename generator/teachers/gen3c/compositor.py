@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,10 +43,10 @@ class CompositorConfig:
         return asdict(self) | {"channels": list(self.channels), "blocks": list(self.blocks)}
 
     @classmethod
-    def from_dict(cls, settings: dict[str, object]) -> CompositorConfig:
+    def from_dict(cls, settings: Mapping[str, Any]) -> CompositorConfig:
         """Return the configuration that `to_dict` wrote."""
-        lists = {name: tuple(settings[name]) for name in ("channels", "blocks")}  # type: ignore[arg-type]
-        return cls(**(settings | lists))  # type: ignore[arg-type]
+        lists = {name: tuple(settings[name]) for name in ("channels", "blocks")}
+        return cls(**{**settings, **lists})
 
 
 @dataclass(frozen=True)
