@@ -139,6 +139,25 @@ def test_what_caution_leaves_out_is_shown_on_request() -> None:
     assert float(filled.max()) <= 1
 
 
+def test_layers_beyond_those_wanted_fill_holes() -> None:
+    """Merged into one layer, an older picture stands where the newer one is open; enough layers stay as they are."""
+    image = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cache = Cache3D(image, bumpy_depth(), EYE, INTRINSICS)
+    cache.update(-image, bumpy_depth(), moved(0.2), INTRINSICS, align=None)
+    views = cache.render(moved(0.3)[None], INTRINSICS[None])
+    for layers in (2, 3):
+        assert torch.equal(views.merged(layers).pixels, views.pixels)
+    one = views.merged(1)
+    assert one.mask.shape == (1, 1, HEIGHT, WIDTH)
+    newer, older = views.mask[0]
+    assert torch.equal(one.mask[0, 0], newer | older)
+    assert torch.equal(one.pixels[0, 0][:, newer], views.pixels[0, 0][:, newer])
+    only = older & ~newer
+    assert bool(only.any())
+    assert torch.equal(one.pixels[0, 0][:, only], views.pixels[0, 1][:, only])
+    assert torch.equal(one.depth[0, 0][only], views.depth[0, 1][only])
+
+
 def test_foreground_masking_hides_background_in_the_gap() -> None:
     """Behind the torn edge of a box only background shows through; masking takes that and nothing else away."""
     image = torch.rand(3, HEIGHT, WIDTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from diffusers import CosmosTransformer3DModel
 from torch import nn
 
+from generator.depth import DepthEstimate
 from generator.teachers.conditioning import Picture
 from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.gen3c.sampler import make_scheduler
@@ -163,6 +165,29 @@ def test_a_composited_clip_shows_the_warp_and_is_encoded_again(
     covered = clip.depth[1] > 0
     spread = np.abs(clip.rgb[1].astype(int) - picture.rgb)[covered].mean()
     assert spread < 8
+
+
+SLOPE = np.repeat(np.linspace(3, 5, HEIGHT, dtype=np.float32)[:, None], WIDTH, axis=1)
+"""z-depth of a wall that leans back."""
+
+
+class _Slope:
+    """Return the leaning wall for any frame."""
+
+    name, metric = "slope", False
+
+    def estimate(self, rgb: np.ndarray, *, intrinsics: np.ndarray | None = None) -> DepthEstimate:
+        return DepthEstimate(SLOPE, np.ones(SLOPE.shape, bool), intrinsics)
+
+
+@pytest.mark.parametrize("composited", [False, True])
+def test_one_buffer_serves_several_chunks(pipeline: Gen3CPipeline, tmp_path: Path, composited: bool) -> None:
+    """Show that a denoiser with channels for one picture of the cache goes on to a second clip."""
+    assert pipeline.max_buffers == 1
+    teacher = _teacher(pipeline, tmp_path, chunks=2, composited=composited, estimator=_Slope)
+    clips = teacher.imagine(replace(_picture(), depth=SLOPE), seed=5).clips
+    assert [clip.name for clip in clips] == ["left", "left-2", "right", "right-2"]
+    assert np.allclose(clips[1].cameras.c2w[0], clips[0].cameras.c2w[-1])
 
 
 def test_a_picture_of_another_size_is_refused(pipeline: Gen3CPipeline, tmp_path: Path) -> None:

@@ -240,3 +240,33 @@ def test_options_that_do_not_go_together_are_one_line(
     assert words in said
     assert said.count("\n") == 1
     assert not Path("s.usdz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--image", "s.png"], "its preview s.png would replace the file of --image"),
+        (["--image", "a.png", "--depth", "s.png"], "would replace the file of --depth"),
+        (["--image", "kept/a.png", "--keep", "kept"], "holds the file of --image"),
+    ],
+)
+def test_no_input_is_replaced(
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Show that a run whose preview or --keep would take the place of what it starts from is refused in one line."""
+    monkeypatch.chdir(tmp_path)
+    Path("kept").mkdir()
+    Path("kept/report.json").write_text("{}")
+    pictures = [Path(name) for name in ("a.png", "s.png", "kept/a.png")]
+    for picture in pictures:
+        Image.new("RGB", (64, 64)).save(picture)
+    before = [picture.read_bytes() for picture in pictures]
+    assert main(["gen", *options, "--out", "s.usdz", "--progress", "none"]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert [picture.read_bytes() for picture in pictures] == before

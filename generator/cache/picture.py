@@ -77,6 +77,22 @@ class CacheViews:
         pixels = torch.where(self.mask[:, :, None], self.pixels, behind.pixels)
         return CacheViews(pixels, torch.where(self.mask, self.depth, behind.depth), self.mask | behind.mask)
 
+    def merged(self, layers: int) -> CacheViews:
+        """Return at most so many layers: what older ones show stands in the holes of the last that is kept."""
+        kept = self._layers(slice(None, layers - 1))
+        last = self._layers(slice(layers - 1, layers))
+        for older in range(layers, self.mask.shape[1]):
+            last = last.before(self._layers(slice(older, older + 1)))
+        return CacheViews(
+            *(
+                torch.cat([getattr(v, name) for v in (kept, last)], dim=1)
+                for name in ("pixels", "depth", "mask")
+            )
+        )
+
+    def _layers(self, which: slice) -> CacheViews:
+        return CacheViews(self.pixels[:, which], self.depth[:, which], self.mask[:, which])
+
     def filled_depth(self) -> Tensor:
         """Return the depth of the first layer, its holes filled from the background, (F, H, W)."""
         return fill_holes(self.depth[:, 0], self.mask[:, 0].float())

@@ -217,9 +217,30 @@ def check(args: argparse.Namespace) -> None:
     check_scene_files(args.out, args.ply)
     if args.keep is not None:
         require_replaceable_folder(args.keep)
+    _require_inputs_stay(args)
     check_collider(args.collider_approx, args.collider_faces)
     if args.collider_approx == "pieces" and args.no_collider:
         raise LyraSimError("--collider-approx pieces needs a collider; leave --no-collider out")
     check_video(args)
     check_picture(args)
     check_prompt(args)
+
+
+def _require_inputs_stay(args: argparse.Namespace) -> None:
+    """Raise LyraSimError where a file that the scene is made from would be replaced by one that is written."""
+    given = ("image", "depth", "intrinsics", "cameras", "video", "depth_video", "video_cameras")
+    for name in given:
+        value = getattr(args, name)
+        if value is None:
+            continue
+        path, option = Path(value).resolve(), f"--{name.replace('_', '-')}"
+        preview = args.out.with_suffix(".png")
+        if not args.no_preview and preview.resolve() == path:
+            raise LyraSimError(
+                f"--out {args.out}: its preview {preview.name} would replace the file of {option}; choose another "
+                "name, or give --no-preview"
+            )
+        if args.keep is not None and args.keep.resolve() in (path, *path.parents):
+            raise LyraSimError(
+                f"--keep {args.keep}: the folder is replaced, and holds the file of {option}; choose another folder"
+            )

@@ -26,8 +26,8 @@ def composite(
 
     Args:
         frames: Sampled video, sRGB, (T, H, W, 3) uint8; its first frame is the picture.
-        guidance: What the denoiser was shown from the same cameras; the first layer is used, as of `shown`.
-        shown: Everything that the cache shows from them.
+        guidance: What the denoiser was shown from the same cameras, in one layer.
+        shown: Everything that the cache shows from them, in one layer.
         compositor: A network that merges; None carries differences.
 
     Returns:

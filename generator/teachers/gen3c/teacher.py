@@ -155,7 +155,8 @@ class Gen3CTeacher(PictureTeacher):
 
         Args:
             rgb: The picture, sRGB, (H, W, 3) uint8.
-            views: What the 3D cache shows from every camera.
+            views: What the 3D cache shows from every camera; layers that the denoiser has no channels for fill the
+                holes of those before them.
             seed: Draws the initial noise.
             prompt: What the video shows, for pipelines with a text encoder; None is the zero embedding.
             report: Called after every step.
@@ -164,6 +165,7 @@ class Gen3CTeacher(PictureTeacher):
             Latents, normalised and scaled by sigma_data, (1, C, t, h, w).
         """
         image = image_tensor(rgb)[None]
+        views = views.merged(self.pipeline.max_buffers)
 
         def on_step(_: object, step: int, __: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             if report:
@@ -221,15 +223,15 @@ class Gen3CTeacher(PictureTeacher):
 
     def _clip(self, picture: Picture, cache: PictureCache, chunk: Chunk, name: str, number: int) -> Clip:
         start = number * (self.frames - 1)
-        views, rgb = chunk.views, chunk.rgb
+        views, rgb = chunk.views.merged(1), chunk.rgb
         if self.composited:
-            views = cache.show(chunk.cameras, start=start, cautious=False)
+            views = cache.show(chunk.cameras, start=start, cautious=False).merged(1)
         depth = views.depth[:, 0].numpy().astype(np.float32)
         if number == 0:
             # The picture itself is known better than its own warp, and than its latents decoded.
             rgb[0], depth[0] = picture.rgb, picture.require_depth()
         if self.composited:
-            rgb[1:] = composite(rgb, chunk.views, views, self.compositor)[1:]
+            rgb[1:] = composite(rgb, chunk.views.merged(1), views, self.compositor)[1:]
         clip = Clip(_clip_name(name, number), chunk.cameras, rgb, depth, start=start)
         if self.composited or self.pipeline.safety_checker is not None:
             # What the checker blurred must not reach the scene through the latents; the chain encodes the frames.
