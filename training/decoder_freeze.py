@@ -48,7 +48,7 @@ def freeze(run: Path, out: Path, *, tokenizer: Path, scenes: int, note: str, met
         "tokenizer_sha256": load_card(tokenizer)["sha256"],
         "note": note,
         "curve": curve(run),
-        "start": facts["start"],
+        "start": facts.get("start", {}),
     }
     card = write_checkpoint(
         out, "decoder", state["decoder"], facts["config"], training=training, metrics=metrics

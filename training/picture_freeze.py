@@ -57,7 +57,7 @@ def freeze(
         "machine": machine(),
         "note": note,
         "curve": curve(run),
-        "start": facts["start"],
+        "start": facts.get("start", {}),
     }
     if name == "teacher":
         training["tokenizer_sha256"] = load_card(mini.TOKENIZER)["sha256"]
