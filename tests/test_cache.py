@@ -158,6 +158,25 @@ def test_layers_beyond_those_wanted_fill_holes() -> None:
     assert torch.equal(one.depth[0, 0][only], views.depth[0, 1][only])
 
 
+def test_resized_views_keep_colours_depth_and_coverage() -> None:
+    """Halved, a view covers what was mostly covered, with means of the covered pixels alone; its own size is itself."""
+    image = torch.full((3, HEIGHT, WIDTH), 0.25)
+    cache = Cache3D(image, bumpy_depth(), EYE, INTRINSICS)
+    views = cache.render(moved(0.3)[None], INTRINSICS[None])
+    assert views.resized(HEIGHT, WIDTH) is views
+    small = views.resized(HEIGHT // 2, WIDTH // 2)
+    assert small.mask.shape == (1, 1, HEIGHT // 2, WIDTH // 2)
+    share = torch.nn.functional.avg_pool2d(views.mask[:, 0].float(), 2)
+    assert bool(small.mask[:, 0][share == 1].float().mean() > 0.95)
+    assert not bool(small.mask[:, 0][torch.nn.functional.max_pool2d(share[None], 3, 1, 1)[0] == 0].any())
+    covered = small.mask[0, 0]
+    torch.testing.assert_close(small.pixels[0, 0][:, covered], torch.full((3, int(covered.sum())), 0.25))
+    assert bool((small.pixels[0, 0][:, ~covered] == -1).all())
+    depth = views.depth[views.mask]
+    assert float(small.depth[small.mask].min()) >= float(depth.min()) - 1e-4
+    assert float(small.depth[small.mask].max()) <= float(depth.max()) + 1e-4
+
+
 def test_foreground_masking_hides_background_in_the_gap() -> None:
     """Behind the torn edge of a box only background shows through; masking takes that and nothing else away."""
     image = torch.rand(3, HEIGHT, WIDTH)

@@ -18,6 +18,7 @@ from generator.teachers.gen3c.pipeline import Gen3CPipeline
 from generator.teachers.gen3c.sampler import make_scheduler
 from generator.teachers.gen3c.teacher import Gen3CTeacher
 from generator.teachers.teacher import TeacherVideo
+from generator.teachers.warp import open_cache
 from generator.tokenizer import CosmosTokenizer
 from generator.trajectories import SDG_TRAJECTORIES
 from lyra_sim.errors import LyraSimError
@@ -188,6 +189,23 @@ def test_one_buffer_serves_several_chunks(pipeline: Gen3CPipeline, tmp_path: Pat
     clips = teacher.imagine(replace(_picture(), depth=SLOPE), seed=5).clips
     assert [clip.name for clip in clips] == ["left", "left-2", "right", "right-2"]
     assert np.allclose(clips[1].cameras.c2w[0], clips[0].cameras.c2w[-1])
+
+
+def test_a_denoiser_of_one_size_serves_larger_frames(pipeline: Gen3CPipeline, tmp_path: Path) -> None:
+    """Show that frames of twice the size are sampled at the size that was learned, and keep what the picture shows."""
+    rgb, depth = (
+        _picture().rgb.repeat(2, 0).repeat(2, 1),
+        _picture().require_depth().repeat(2, 0).repeat(2, 1),
+    )
+    large = Picture(rgb, depth, np.array([80.0, 80.0, WIDTH, HEIGHT]))
+    teacher = _teacher(pipeline, tmp_path, composited=True, sampled_size=(HEIGHT, WIDTH))
+    teacher = replace(teacher, height=2 * HEIGHT, width=2 * WIDTH)
+    clip = teacher.imagine(large, seed=5).clips[0]
+    assert clip.rgb.shape == (FRAMES, 2 * HEIGHT, 2 * WIDTH, 3)
+    assert np.array_equal(clip.rgb[0], rgb)
+    views = open_cache(large).show(clip.cameras)
+    assert teacher.complete(rgb, views, seed=5).shape[-2:] == (HEIGHT // 8, WIDTH // 8)
+    assert teacher.decode(teacher.complete(rgb, views, seed=5)).shape == clip.rgb.shape
 
 
 def test_a_picture_of_another_size_is_refused(pipeline: Gen3CPipeline, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from generator.sizes import MINI
 from generator.weights import mini
 from generator.weights.checkpoint import Card, load_card
 from generator.weights.write import write_pair
@@ -43,7 +44,8 @@ def freeze(
         out: Where to write.
         note: What else the card should say.
         metrics: What was measured with these weights (JSON types).
-        sampling: Steps and guidance that the teacher is used with, and whether the warp is put back.
+        sampling: Steps and guidance that the teacher is used with, whether what the cache shows is put back, and
+            the width and height [px] that it learned.
     """
     facts = json.loads((run / "run.json").read_text())
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
@@ -89,7 +91,12 @@ def main() -> None:
     metrics = json.loads(args.metrics.read_text()) if args.metrics else None
     sampling = None
     if args.name == "teacher":
-        sampling = {"steps": args.steps, "guidance": args.guidance, "composited": args.composited}
+        sampling = {
+            "steps": args.steps,
+            "guidance": args.guidance,
+            "composited": args.composited,
+            "frame_px": [MINI.width, MINI.height],
+        }
     card = freeze(args.name, args.run, args.out, note=args.note, metrics=metrics, sampling=sampling)
     log.info("wrote %s, %s", args.out / card["file"], card["sha256"][:12])
 

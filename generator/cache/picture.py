@@ -93,6 +93,18 @@ class CacheViews:
     def _layers(self, which: slice) -> CacheViews:
         return CacheViews(self.pixels[:, which], self.depth[:, which], self.mask[:, which])
 
+    def resized(self, height: int, width: int) -> CacheViews:
+        """Return the views at another size; a pixel is covered where at least half of what it spans is."""
+        if self.mask.shape[-2:] == (height, width):
+            return self
+        covered = self.mask[:, :, None].float()
+        both = torch.cat([(self.pixels + 1) * covered, self.depth[:, :, None] * covered, covered], dim=2)
+        sums = F.interpolate(both.flatten(0, 1), size=(height, width), mode="bilinear", antialias=True)
+        *colours, depth, share = sums.unflatten(0, self.mask.shape[:2]).unbind(2)
+        mask, whole = share >= 0.5, share.clamp(min=0.5)
+        pixels = torch.where(mask[:, :, None], torch.stack(colours, dim=2) / whole[:, :, None] - 1, -1)
+        return CacheViews(pixels, torch.where(mask, depth / whole, 0), mask)
+
     def filled_depth(self) -> Tensor:
         """Return the depth of the first layer, its holes filled from the background, (F, H, W)."""
         return fill_holes(self.depth[:, 0], self.mask[:, 0].float())

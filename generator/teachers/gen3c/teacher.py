@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from generator.cache import CacheViews, image_tensor
@@ -53,6 +54,9 @@ class Gen3CTeacher(PictureTeacher):
     """Whether what the cache shows is put back (`composite`); such clips are encoded again for the decoder."""
     compositor: Compositor | None = None
     """Merges the sampled video with what the cache shows; None matches them at the edges of the holes."""
+    sampled_size: tuple[int, int] | None = None
+    """Rows and columns at which the denoiser works, for one that learned a single size and whose samples the cache is
+    put back into; None is the size of the frames."""
     name: str = "gen3c"
     """`gen3c`, or `mini` with the small denoiser."""
     chunks: int = 1
@@ -81,6 +85,7 @@ class Gen3CTeacher(PictureTeacher):
         if composited and size.compositor is not None:
             compositor, card = networks.once(load_compositor, size.compositor)
             cards = {**cards, "compositor": card}
+        frame_px = sampling.get("frame_px") if composited else None
         return cls(
             pipeline=pipeline,
             cards=cards,
@@ -94,6 +99,7 @@ class Gen3CTeacher(PictureTeacher):
             guidance=sampling.get("guidance", GUIDANCE),
             composited=composited,
             compositor=compositor,
+            sampled_size=tuple(frame_px[::-1]) if frame_px else None,
             name=size.picture_teacher,
             estimator=partial(networks.once, load_estimator, size.depth, size),
             safety=safety,
@@ -166,6 +172,9 @@ class Gen3CTeacher(PictureTeacher):
         """
         image = image_tensor(rgb)[None]
         views = views.merged(self.pipeline.max_buffers)
+        if self.sampled_size is not None:
+            image = F.interpolate(image, size=self.sampled_size, mode="bilinear", antialias=True)
+            views = views.resized(*self.sampled_size)
 
         def on_step(_: object, step: int, __: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             if report:
@@ -186,9 +195,13 @@ class Gen3CTeacher(PictureTeacher):
         ).latents
 
     def decode(self, latents: Tensor) -> np.ndarray:
-        """Return the frames (T, H, W, 3) uint8 of latents as `complete` returns them."""
+        """Return the frames (T, H, W, 3) uint8, of the teacher's size, of latents as `complete` returns them."""
         with torch.no_grad():
             frames = self.pipeline.decode_latents(latents, "np")[0]
+        if self.sampled_size is not None:
+            video = torch.from_numpy(frames).movedim(-1, 1)
+            video = F.interpolate(video, size=(self.height, self.width), mode="bilinear", antialias=True)
+            frames = video.movedim(1, -1).numpy()
         return (frames * 255).round().astype(np.uint8)
 
     def _film(
