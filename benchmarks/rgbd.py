@@ -169,7 +169,7 @@ def measure(
             add("the left photograph, unmoved", judge.left)
             add("plain forward warp, holes black", holes)
             add("plain forward warp, holes filled", filled)
-            shown.append(("forward warp, filled", filled))
+            shown += [("forward warp, holes black", holes), ("forward warp, holes filled", filled)]
         view, error = scene_view(run, start, pipeline, judge, size)
         options = f"--teacher {teacher}" + (f" --refine {refine}" if refine else "")
         add(f"scene of `{options}`, rendered", view, error)

@@ -61,7 +61,7 @@ def _worker(folder: Path, picture: Path, teacher: str | None) -> Callable[[int],
     return scene_of
 
 
-@pytest.mark.parametrize(("teacher", "networks"), [("mini", 5), ("warp", 3)])
+@pytest.mark.parametrize(("teacher", "networks"), [("mini", 6), ("warp", 3)])
 def test_the_second_scene_of_a_worker_loads_nothing(
     teacher: str, networks: int, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +76,7 @@ def test_the_second_scene_of_a_worker_loads_nothing(
     make._networks.cache_clear()
     scene_of = _worker(tmp_path / "kept", picture, teacher)
     first = scene_of(0)
-    # Tokenizer, decoder and depth estimator; the teacher's denoiser and its own copy of the tokenizer.
+    # Tokenizer, decoder and depth estimator; the teacher's denoiser, compositor and own copy of the tokenizer.
     assert len(reads) == networks
     second = scene_of(1)
     assert len(reads) == networks
