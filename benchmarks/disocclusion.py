@@ -102,7 +102,7 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], st
     for index, clip in enumerate(film.clips):
         cameras = _relative(clip)
         guidance, shown = cache.show(cameras), cache.show(cameras, cautious=False)
-        filled = _bytes(guidance.filled())
+        filled = _bytes(guidance.filled()[0])
         began = time.monotonic()
         sampled = teacher.decode(teacher.complete(picture.rgb, guidance, seed=seed + index))
         framed = sampled.copy()

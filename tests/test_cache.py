@@ -133,7 +133,9 @@ def test_what_caution_leaves_out_is_shown_on_request() -> None:
     assert int(shown.mask.sum()) > int(guidance.mask.sum())
     same = (shown.depth - guidance.depth).abs() < 1e-4
     assert float(same[guidance.mask].float().mean()) > 0.95
-    filled = shown.filled()
+    filled, dense = shown.filled()
+    assert torch.equal(dense[1][shown.mask[1, 0]], shown.depth[1, 0][shown.mask[1, 0]])
+    assert bool((dense > 0).all())
     assert torch.equal(filled[1][:, shown.mask[1, 0]], (shown.pixels[1, 0][:, shown.mask[1, 0]] + 1) / 2)
     assert float(filled.min()) >= 0
     assert float(filled.max()) <= 1

@@ -102,7 +102,7 @@ def test_composite_hands_over_what_the_cache_shows() -> None:
     picture, guidance, shown = _views()
     frames = np.full((FRAMES, HEIGHT, WIDTH, 3), 128, np.uint8)
     frames[0] = picture
-    filled = (shown.filled() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    filled = (shown.filled()[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(composite(frames, guidance, shown, _network(trained=False)), filled)
     merged = composite(frames, guidance, shown, _network(trained=True))
     covered = guidance.mask[:, 0].numpy()

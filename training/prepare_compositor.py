@@ -56,7 +56,7 @@ def compositor_arrays(
         "sampled": sampled[chosen],
         "seen": shown.mask[:, 0].numpy(),
         "guided": guidance.mask[chosen, 0].numpy(),
-        "log_depth": np.log(shown.filled_depth().numpy() / median).astype(np.float16),
+        "log_depth": np.log(shown.filled()[1].numpy() / median).astype(np.float16),
     }
 
 

@@ -79,6 +79,8 @@ class CacheViews:
 
     def merged(self, layers: int) -> CacheViews:
         """Return at most so many layers: what older ones show stands in the holes of the last that is kept."""
+        if self.mask.shape[1] <= layers:
+            return self
         kept = self._layers(slice(None, layers - 1))
         last = self._layers(slice(layers - 1, layers))
         for older in range(layers, self.mask.shape[1]):
@@ -105,13 +107,15 @@ class CacheViews:
         pixels = torch.where(mask[:, :, None], torch.stack(colours, dim=2) / whole[:, :, None] - 1, -1)
         return CacheViews(pixels, torch.where(mask, depth / whole, 0), mask)
 
-    def filled_depth(self) -> Tensor:
-        """Return the depth of the first layer, its holes filled from the background, (F, H, W)."""
-        return fill_holes(self.depth[:, 0], self.mask[:, 0].float())
+    def filled(self) -> tuple[Tensor, Tensor]:
+        """Return the first layer with its holes filled from the background.
 
-    def filled(self) -> Tensor:
-        """Return the colours of the first layer, its holes filled from the background; [0, 1], (F, 3, H, W)."""
-        return fill_colours((self.pixels[:, 0] + 1) / 2, self.filled_depth(), self.mask[:, 0]).clamp(0, 1)
+        Returns:
+            Colours in [0, 1], (F, 3, H, W), and z-depth, (F, H, W).
+        """
+        depth, mask = self.depth[:, 0], self.mask[:, 0]
+        dense = fill_holes(depth, mask.float())
+        return fill_colours((self.pixels[:, 0] + 1) / 2, dense, mask).clamp(0, 1), dense
 
 
 @dataclass(frozen=True)

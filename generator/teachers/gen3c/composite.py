@@ -48,11 +48,12 @@ def composite(
 def _layers(sampled: Tensor, guidance: CacheViews, shown: CacheViews) -> Layers:
     depth, seen = shown.depth[:, 0], shown.mask[:, 0]
     median = depth[0][seen[0]].median() if bool(seen[0].any()) else depth.new_ones(())
+    filled, dense = shown.filled()
     return Layers(
-        filled=shown.filled(),
+        filled=filled,
         sampled=sampled,
         guided=guidance.mask[:, :1].float(),
         seen=seen[:, None].float(),
-        log_depth=(shown.filled_depth() / median).log()[:, None],
+        log_depth=(dense / median).log()[:, None],
         picture=sampled[:1],
     )

@@ -236,7 +236,7 @@ class Gen3CTeacher(PictureTeacher):
 
     def _clip(self, picture: Picture, cache: PictureCache, chunk: Chunk, name: str, number: int) -> Clip:
         start = number * (self.frames - 1)
-        views, rgb = chunk.views.merged(1), chunk.rgb
+        views, rgb = chunk.views, chunk.rgb
         if self.composited:
             views = cache.show(chunk.cameras, start=start, cautious=False).merged(1)
         depth = views.depth[:, 0].numpy().astype(np.float32)
