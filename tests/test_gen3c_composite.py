@@ -36,11 +36,11 @@ def test_a_right_sample_stays_as_it_is() -> None:
 
 
 def test_a_tint_is_mostly_taken_out_of_the_holes() -> None:
-    """Show that a video that is wrong by one tint everywhere is clearly less wrong in the holes."""
+    """Show that a video that is wrong by one tint everywhere is less than half as wrong in the holes."""
     truth, views = _scene()
     merged = composite(truth + np.uint8(40), views, views)
     holes = ~views.mask[:, 0].numpy()
-    assert np.abs(merged[holes].astype(int) - truth[holes]).max() < 30
+    assert np.abs(merged[holes].astype(int) - truth[holes]).max() < 20
 
 
 def test_views_without_holes_and_without_anything_else() -> None:

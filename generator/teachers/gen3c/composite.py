@@ -10,7 +10,7 @@ from generator.cache import CacheViews
 from generator.cache.fill import fill_colours
 from generator.teachers.gen3c.compositor import Compositor, Layers
 
-_SPREAD = 0.5
+_SPREAD = 0.7
 """Share of the difference at the edge of a hole that is carried into it."""
 
 
