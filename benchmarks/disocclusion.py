@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
+from generator.cache import image_bytes
 from generator.cameras import Cameras, relative_to_first
 from generator.sizes import MINI
 from generator.teachers.conditioning import Picture
@@ -102,7 +103,7 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], st
     for index, clip in enumerate(film.clips):
         cameras = _relative(clip)
         guidance, shown = cache.show(cameras), cache.show(cameras, cautious=False)
-        filled = _bytes(guidance.filled()[0])
+        filled = image_bytes(guidance.filled()[0])
         began = time.monotonic()
         sampled = teacher.decode(teacher.complete(picture.rgb, guidance, seed=seed + index))
         framed = sampled.copy()
@@ -131,10 +132,6 @@ def measure(teacher: Gen3CTeacher, kind: str, seed: int, *, paths: list[str], st
         "seconds": float(np.mean(seconds)),
         **{region: {name: score.figures() for name, score in scores[region].items()} for region in REGIONS},
     }
-
-
-def _bytes(colours: torch.Tensor) -> np.ndarray:
-    return (colours * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 def _relative(clip: Clip) -> Cameras:

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from generator.cache import Cache3D, CacheConfig, image_tensor, pose_tensors
+from generator.cache import Cache3D, CacheConfig, image_bytes, image_tensor, pose_tensors
 from generator.sizes import MINI
 from generator.teachers.gen3c.teacher import Gen3CTeacher
 from generator.trajectories import SDG_TRAJECTORIES
@@ -52,16 +51,12 @@ def compositor_arrays(
     return {
         "picture": clip.rgb[0],
         "truth": clip.rgb[chosen],
-        "shown": _bytes((shown.pixels[:, 0] + 1) / 2),
+        "shown": image_bytes((shown.pixels[:, 0] + 1) / 2),
         "sampled": sampled[chosen],
         "seen": shown.mask[:, 0].numpy(),
         "guided": guidance.mask[chosen, 0].numpy(),
         "log_depth": np.log(shown.filled()[1].numpy() / median).astype(np.float16),
     }
-
-
-def _bytes(colours: Tensor) -> np.ndarray:
-    return (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 def main() -> None:

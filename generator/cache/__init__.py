@@ -4,7 +4,7 @@ from generator.cache.align import align_depth
 from generator.cache.cache import Cache3D, Cache4D, StillCache
 from generator.cache.fill import fill_holes
 from generator.cache.guide import warp_depth
-from generator.cache.picture import CacheConfig, CacheViews, image_tensor, pose_tensors
+from generator.cache.picture import CacheConfig, CacheViews, image_bytes, image_tensor, pose_tensors
 
 __all__ = [
     "Cache3D",
@@ -14,6 +14,7 @@ __all__ = [
     "StillCache",
     "align_depth",
     "fill_holes",
+    "image_bytes",
     "image_tensor",
     "pose_tensors",
     "warp_depth",

@@ -21,6 +21,11 @@ def image_tensor(rgb: np.ndarray) -> Tensor:
     return torch.tensor(rgb).movedim(-1, -3).float() / 127.5 - 1
 
 
+def image_bytes(colours: Tensor) -> np.ndarray:
+    """Return colours in [0, 1], (F, 3, H, W), as sRGB pictures (F, H, W, 3) uint8; beyond the range they are cut."""
+    return (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
 def pose_tensors(cameras: Cameras) -> tuple[Tensor, Tensor]:
     """Return `w2c` (F, 4, 4) and `intrinsics` (F, 4) of cameras, float32."""
     return torch.from_numpy(cameras.w2c).float(), torch.from_numpy(cameras.intrinsics).float()

@@ -12,6 +12,7 @@ from generator.cache import (
     Cache4D,
     CacheConfig,
     StillCache,
+    image_bytes,
     image_tensor,
     pose_tensors,
 )
@@ -106,7 +107,7 @@ def warp_clip(picture: Picture, cache: PictureCache, path: PlannedPath) -> tuple
     """Return the filled clip of one path, and the least share of a frame that the picture really shows."""
     views = cache.show(path.cameras, cautious=False)
     mask, shown = views.mask[:, 0], views.depth[:, 0].numpy().astype(np.float32)
-    rgb = (views.filled()[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    rgb = image_bytes(views.filled()[0])
     # The splat of a view onto itself depends on rounding at edges; the picture is known.
     rgb[0], shown[0] = picture.rgb, picture.require_depth()
     least = float(mask[1:].float().mean(dim=(1, 2)).min()) if len(mask) > 1 else 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator.cache import CacheViews
+from generator.cache import CacheViews, image_bytes
 from generator.cache.fill import fill_colours
 from generator.teachers.gen3c.compositor import Compositor, Layers
 
@@ -42,7 +42,7 @@ def composite(
         merged = torch.where(seen, warp, sampled + _SPREAD * carried).clamp(0, 1)
     else:
         merged = compositor.merge(_layers(sampled, guidance, shown))
-    return (merged * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return image_bytes(merged)
 
 
 def _layers(sampled: Tensor, guidance: CacheViews, shown: CacheViews) -> Layers:
